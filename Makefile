@@ -1,0 +1,54 @@
+# `make start` runs the portal, `make test` the tests; both set up all they need first.
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= $(shell for c in python3.14 python3.13 python3.12 python3 "$$HOME"/.pyenv/versions/3.1[234]*/bin/python; do \
+	"$$c" -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null && command -v "$$c" && break; done)
+
+.PHONY: start test lint format lock screenshots benchmarks image clean
+
+start: $(VENV)/runtime.stamp
+	@exec $(BIN)/python manage.py start
+
+test: $(VENV)/dev.stamp
+	@BIN=$(BIN) sh tests/run.sh
+
+lint: $(VENV)/dev.stamp
+	@BIN=$(BIN) sh tests/lint.sh
+
+format: $(VENV)/dev.stamp
+	$(BIN)/ruff check --fix --quiet . || true
+	$(BIN)/ruff format --quiet .
+	git ls-files -z '*.html' | xargs -0 $(BIN)/djade --target-version 6.1 || true
+	git ls-files -z '*.html' | xargs -0 $(BIN)/djhtml --tabwidth 2 || true
+
+# The lock is made from pyproject.toml by uv (pip install uv). Its own lock file carries absolute addresses and stays out.
+lock:
+	uv lock --upgrade
+	uv export -q --frozen --no-header --no-emit-project --no-dev -o requirements.txt
+	uv export -q --frozen --no-header --no-emit-project --all-groups -o requirements-dev.txt
+
+screenshots: $(VENV)/dev.stamp
+	$(BIN)/python -m tests.screenshots
+
+benchmarks: $(VENV)/dev.stamp
+	$(BIN)/python -m tests.benchmarks
+
+image:
+	docker build -t getscreen-portal .
+
+clean:
+	rm -rf $(VENV) var .coverage* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+
+$(VENV)/bin/python:
+	@test -n "$(PYTHON)" || { echo "Python 3.12 or newer is needed and was not found. Install it, or run: make PYTHON=/path/to/python3.13 $(MAKECMDGOALS)"; exit 1; }
+	@echo "Setting up with $(PYTHON)"
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "Python's venv module is missing (Debian: apt install python3-venv)."; exit 1; }
+
+$(VENV)/runtime.stamp: requirements.txt | $(VENV)/bin/python
+	@test -f $(VENV)/dev.stamp || $(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.txt
+	@test ! -f $(VENV)/dev.stamp || $(MAKE) -s $(VENV)/dev.stamp
+	@touch $@
+
+$(VENV)/dev.stamp: requirements-dev.txt | $(VENV)/bin/python
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@touch $@
