@@ -46,6 +46,7 @@ class Row:
     client_os: str = ""
     status: int = WAITING
     external: bool = False
+    has_left: bool = False
 
     @property
     def is_open(self) -> bool:
@@ -152,7 +153,7 @@ class Account:
     def leave(self, id: int) -> None:
         with self._lock:
             row = self._open(id)
-            row.client_os = ""
+            row.client_os, row.has_left = "", True
             self._end_session(row)
             self._change(row, WAITING, "left")
 

@@ -80,7 +80,7 @@ def invite(row: Row) -> Answer:
         "A real client would start a small program here and agree to be helped. You only press the button.",
         "The helpdesk then sees you as joined.",
     )
-    content = f"{_code(row)}\n{text}\n{_button('Join', 'join')}"
+    content = f"{_code(row)}\n{text}\n{_button('Join', 'join', 'main')}"
     return _page(200, "You are the client (simulated)", content)
 
 
