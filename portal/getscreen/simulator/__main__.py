@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Sequence
 
 from portal.getscreen.simulator import demo
@@ -20,6 +21,7 @@ from portal.getscreen.simulator.server import Server
 
 KEY = "GETSCREEN_API_KEY"
 STDIN = 0
+EPOCH = 1_700_000_000
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -44,7 +46,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _serve(options: argparse.Namespace, stopping: threading.Event) -> None:
-    simulator = Simulator(api_key=os.environ[KEY])
+    # A portal may remember the ids of an earlier run, so each run has ids of its own.
+    simulator = Simulator(api_key=os.environ[KEY], first_id=int(time.time()) - EPOCH)
     with Server(simulator, options.host, options.port) as server:
         # Only now the port is known, and with it where links lead.
         simulator.public_url = server.origin

@@ -17,7 +17,6 @@ from portal.getscreen.simulator.ledger import Ledger
 
 WAITING, JOINED, ACTIVE, CLOSED = 0, 1, 2, 3
 SYSTEMS = ("win", "mac", "linux", "android")
-FIRST_ID = 20_177
 
 
 class UnknownInvitation(LookupError):
@@ -89,6 +88,7 @@ class Account:
         remaining: int | None,
         clock: Callable[[], float],
         seed: int | None,
+        first_id: int,
     ) -> None:
         self.public_url = public_url
         self.remaining = remaining
@@ -97,7 +97,7 @@ class Account:
         self._clock = clock
         # Invented tokens need to be unlike each other, not unguessable: nothing real hangs on them.
         self._random = random.Random(seed)  # noqa: S311
-        self._ids = itertools.count(FIRST_ID)
+        self._ids = itertools.count(first_id)
         self._rows: dict[int, Row] = {}
         self._links: dict[str, OneTimeLink] = {}
         self._lock = threading.RLock()

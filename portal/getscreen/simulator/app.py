@@ -120,10 +120,13 @@ class Simulator(Account):
         remaining: int | None = 100,
         clock: Callable[[], float] = time.time,
         seed: int | None = None,
+        first_id: int = 20_177,
         update_paths: Iterable[str] = ("support/update",),
         unknown_id_status: int = 400,
     ) -> None:
-        super().__init__(public_url=public_url, remaining=remaining, clock=clock, seed=seed)
+        super().__init__(
+            public_url=public_url, remaining=remaining, clock=clock, seed=seed, first_id=first_id
+        )
         self.api_key = api_key
         self.update_paths = frozenset(update_paths)
         self.unknown_id_status = unknown_id_status
@@ -163,7 +166,9 @@ class Simulator(Account):
         self._watchers.append(changed)
 
     def unwatch(self, changed: Callable[[], None]) -> None:
-        self._watchers.remove(changed)
+        """Calling no longer, or never having called, is the same."""
+        if changed in self._watchers:
+            self._watchers.remove(changed)
 
     def refuses_connections(self) -> bool:
         return self._faults.refuses()
