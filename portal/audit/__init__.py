@@ -1,0 +1,28 @@
+"""The audit log: who did what, when, from where, and how it ended.
+
+`record` appends one event as part of the caller's transaction, so it belongs last in it. An intent
+is an event whose transaction the caller commits durably before a remote call. Nothing here can
+change or remove an event.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from portal.audit.models import Event
+
+__all__ = ["new_reference", "record"]
+
+
+def new_reference() -> str:
+    """Return a new operation id: 128 random bits as 32 hex digits, the same in intent and outcome."""
+    return secrets.token_hex(16)
+
+
+def record(kind: str, **facts: Any) -> Event:
+    """Append one event; see `portal.audit.models.append` for the facts. Unknown kinds raise KeyError."""
+    from portal.audit.models import append
+
+    return append(kind, **facts)

@@ -1,0 +1,243 @@
+"""What people do with invitations: create, connect, rename, close, look.
+
+Every action checks the person's right, commits an intent, calls the vendor outside any transaction
+and commits the row together with the outcome. Raises PermissionDenied, ActionRefused or
+GetscreenError; knows no HTTP request.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+from invitations import adoption, observations
+from invitations.models import Entry, Invitation, Operation, Policy, Snapshot, Status
+from invitations.operations import operation, succeed
+from invitations.refusals import (
+    AlreadyClosed,
+    Mismatch,
+    NotJoined,
+    OtherAccount,
+    OutcomeUnknown,
+    SentTwice,
+    StatusUnknown,
+    UnderWay,
+)
+from portal import audit
+from portal.accounts import roles
+from portal.accounts.models import User
+from portal.audit.kinds import Result
+from portal.getscreen import configured
+from portal.getscreen.client import Client
+from portal.getscreen.errors import GetscreenError, QuotaExhausted
+from portal.getscreen.types import ConnectLink, Picture, RemoteInvitation
+
+RECORD = {Policy.Recording.ON: True, Policy.Recording.OFF: False, Policy.Recording.DEFAULT: None}
+TWIN_WAIT = 15.0  # seconds a second submit waits for the first one's result
+
+
+def may_manage(user: User, invitation: Invitation) -> bool:
+    """Say whether `user` may rename and close `invitation`."""
+    if user.has_perm(roles.MANAGE_ANY):
+        return True
+    return user.has_perm(roles.MANAGE_OWN) and invitation.is_owned_by(user)
+
+
+def create(*, by: User, client_name: str = "", ticket: str = "", note: str = "", token: str = "") -> Invitation:
+    """Create an invitation. The same form (`token`) sent twice returns the same invitation.
+
+    A create that may have reached the vendor is never sent again: it is looked for in the list,
+    now and by the watcher later.
+    """
+    if not by.has_perm(roles.CREATE):
+        raise PermissionDenied
+    client = configured.client()
+    if token and (twin := Operation.objects.filter(by=by, verb="create", token=token).first()):
+        return result_of(twin)
+    refuse_without_quota(by)
+    known = list(Invitation.objects.of_account(client.fingerprint).open().values_list("vendor_id", flat=True))
+    facts = {"client_name": client_name, "ticket": ticket, "note": note, "known_ids": known}
+    try:
+        with operation("create", by=by, account=client.fingerprint, token=token, **facts) as op:
+            return call_create(client, op)
+    except SentTwice:
+        return result_of(Operation.objects.get(by=by, verb="create", token=token))
+
+
+def call_create(client: Client, op: Operation) -> Invitation:
+    try:
+        remote = client.create(op.client_name)
+    except QuotaExhausted:
+        Snapshot.objects.filter(pk=1).update(trouble=Snapshot.Trouble.QUOTA, trouble_since=timezone.now())
+        raise
+    except GetscreenError as error:
+        adopted = adoption.look_for(client, op) if error.may_have_acted else None
+        if adopted is None:
+            raise
+        return adopted
+    with transaction.atomic():
+        invitation = adoption.own(op, remote)
+        succeed(op, {"key": op.account})
+    return invitation
+
+
+def refuse_without_quota(by: User) -> None:
+    """Raise QuotaExhausted if the last good list said that nothing is left, without asking again."""
+    snapshot = Snapshot.load()
+    if snapshot.remaining == 0 or snapshot.trouble == Snapshot.Trouble.QUOTA:
+        audit.record("invitation.create", result=Result.DENIED, actor=by, data={"refused": "quota"})
+        raise QuotaExhausted("support/create", "no sessions left in the plan", status=402)
+
+
+def result_of(twin: Operation) -> Invitation:
+    """Return what an earlier sending of the same form made, waiting while it is under way."""
+    deadline = time.monotonic() + TWIN_WAIT
+    while twin.state == Operation.State.PENDING and time.monotonic() < deadline:
+        time.sleep(0.1)
+        twin.refresh_from_db()
+    if twin.invitation is not None:
+        return twin.invitation
+    raise UnderWay if twin.state == Operation.State.PENDING else OutcomeUnknown
+
+
+def connect(*, invitation: Invitation, by: User, record: bool | None = None, token: str = "") -> ConnectLink:
+    """Return a fresh single-use link after looking at the invitation's state once more.
+
+    `record` is the person's choice and counts only where the policy asks. If the outcome cannot be
+    committed the link is thrown away with the exception.
+    """
+    if not by.has_perm(roles.CONNECT):
+        raise PermissionDenied
+    client = client_for(invitation)
+    recording = Policy.Recording(Policy.load().recording)
+    wanted = record if recording == Policy.Recording.ASK else RECORD[recording]
+    with operation("connect", by=by, account=client.fingerprint, invitation=invitation, token=token) as op:
+        check_ready(client, invitation)
+        link = client.connect(invitation.vendor_id, record=wanted)
+        with transaction.atomic():
+            now = timezone.now()
+            invitation.taken_by, invitation.taken_by_name, invitation.taken_at = by, by.display_name, now
+            invitation.changed_at = now
+            invitation.save(update_fields=["taken_by", "taken_by_name", "taken_at", "changed_at"])
+            enter(invitation, Entry.Kind.CONNECTED, by)
+            succeed(op, {"host": link.host, "record": wanted, "key": op.account})
+    return link
+
+
+def check_ready(client: Client, invitation: Invitation) -> None:
+    """Ask for the state just before connecting, keep it, and raise unless a client is there."""
+    remote = client.info(invitation.vendor_id, before_connect=True)
+    if remote.code and invitation.code and remote.code != invitation.code:
+        raise Mismatch(invitation)
+    with transaction.atomic():
+        if observations.apply(invitation, remote, at=timezone.now(), precision=1):
+            bump()
+    if invitation.status == Status.WAITING:
+        raise NotJoined(invitation)
+    if invitation.status == Status.CLOSED:
+        raise AlreadyClosed(invitation)
+    if invitation.status == Status.UNKNOWN:
+        raise StatusUnknown(invitation)
+
+
+def rename(*, invitation: Invitation, by: User, client_name: str, token: str = "") -> None:
+    """Give the invitation another name, at the vendor and here."""
+    if not may_manage(by, invitation):
+        raise PermissionDenied
+    if not invitation.is_open:
+        raise AlreadyClosed(invitation)
+    client = client_for(invitation)
+    before = invitation.client_name
+    with operation("rename", by=by, account=client.fingerprint, invitation=invitation, token=token) as op:
+        confirmed(
+            lambda: client.rename(invitation.vendor_id, client_name),
+            lambda: client.info(invitation.vendor_id).client_name == client_name,
+        )
+        with transaction.atomic():
+            save(invitation, client_name=client_name)
+            enter(invitation, Entry.Kind.RENAMED, by, detail=f"{before} → {client_name}")
+            succeed(op, {"key": op.account})
+
+
+def close(*, invitation: Invitation, by: User, token: str = "") -> None:
+    """Close the invitation. Closing what is closed already is a success."""
+    if not may_manage(by, invitation):
+        raise PermissionDenied
+    if not invitation.is_open:
+        return
+    client = client_for(invitation)
+    with operation("close", by=by, account=client.fingerprint, invitation=invitation, token=token) as op:
+        confirmed(
+            lambda: client.close(invitation.vendor_id),
+            lambda: invitation.vendor_id not in {remote.id for remote in client.list().invitations},
+        )
+        with transaction.atomic():
+            save(invitation, status=Status.CLOSED, closed_at=timezone.now())
+            enter(invitation, Entry.Kind.CLOSED, by)
+            succeed(op, {"key": op.account})
+
+
+def confirmed(call: Callable[[], None], happened: Callable[[], bool]) -> None:
+    """Run `call`; where it may have worked without saying so, look whether it did before failing."""
+    try:
+        call()
+    except GetscreenError as error:
+        if not error.may_have_acted:
+            raise
+        try:
+            if happened():
+                return
+        except GetscreenError:
+            pass
+        raise
+
+
+def client_for(invitation: Invitation) -> Client:
+    """Return the client, or raise OtherAccount if another API key made the invitation."""
+    client = configured.client()
+    if invitation.account != client.fingerprint:
+        raise OtherAccount(invitation)
+    return client
+
+
+def look(*, invitation: Invitation, by: User) -> Picture:
+    """Return the current preview of the client's desktop; each look is an event."""
+    if not by.has_perm(roles.SEE_CODES) or Policy.load().previews == Policy.Previews.OFF:
+        raise PermissionDenied
+    client = client_for(invitation)
+    remote: RemoteInvitation = client.info(invitation.vendor_id)
+    picture = client.preview(remote.preview_url)
+    audit.record(
+        "invitation.preview",
+        result=Result.OK,
+        actor=by,
+        target_type="invitation",
+        target_id=invitation.public_id,
+        target_label=invitation.display_name,
+    )
+    return picture
+
+
+def save(invitation: Invitation, **changes: Any) -> None:
+    """Store what a person changed, so that a list begun earlier cannot undo it."""
+    for name, value in changes.items():
+        setattr(invitation, name, value)
+    invitation.changed_at = timezone.now()
+    invitation.save(update_fields=[*changes, "changed_at"])
+
+
+def enter(invitation: Invitation, kind: Entry.Kind, by: User, *, detail: str = "") -> None:
+    """Write a line of the timeline and let every open board know."""
+    Entry.objects.create(invitation=invitation, kind=kind, actor_name=by.display_name, detail=detail[:300])
+    bump()
+
+
+def bump() -> None:
+    """Move the revision: a person could see a difference."""
+    Snapshot.objects.filter(pk=1).update(revision=F("revision") + 1)

@@ -1,0 +1,29 @@
+"""The policy for administrators to change, and invitations to look at. Codes and links are not shown."""
+
+from django.contrib import admin
+from django.db.models import Model
+from django.http import HttpRequest
+
+from invitations.models import Invitation, Policy
+from portal.accounts.admin import AuditedAdmin
+
+
+@admin.register(Policy)
+class PolicyAdmin(AuditedAdmin):
+    list_display = ("helpdesk_name", "recording", "previews")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+
+@admin.register(Invitation)
+class InvitationAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not subscriptable at run time
+    list_display = ("display_name", "status", "created_by_name", "taken_by_name", "ticket", "created_at", "closed_at")
+    list_filter = ("status", "is_external")
+    search_fields = ("client_name", "ticket", "created_by_name")
+    exclude = ("code", "invite_url")
+    list_select_related = False
+    actions = None

@@ -1,0 +1,204 @@
+"""The one place where what the world refused becomes a page or a notice a person can act on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import render
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from invitations.models import Invitation
+from invitations.refusals import ActionRefused
+from portal.getscreen.errors import (
+    BadRequest,
+    GetscreenError,
+    KeyRejected,
+    Malformed,
+    NotFound,
+    QuotaExhausted,
+    Unavailable,
+)
+
+Text = str | Promise
+
+
+@dataclass(frozen=True)
+class Wording:
+    """What happened, what it means, what to do next."""
+
+    status: int
+    title: Text
+    text: Text
+    next: Text
+
+
+WORDINGS: dict[str, Wording] = {
+    "unreachable": Wording(
+        503,
+        _("Getscreen does not answer"),
+        _("The portal works, but it could not reach Getscreen. Nothing was changed."),
+        _("Wait a moment and try again. Sessions that are running are not affected."),
+    ),
+    "maybe": Wording(
+        503,
+        _("We do not know whether it worked"),
+        _("The request was sent, but Getscreen did not confirm it. It may have been carried out."),
+        _("Look at the board before you try again: what has happened shows up there within a minute."),
+    ),
+    "quota": Wording(
+        503,
+        _("The plan's limit is used up"),
+        _("Getscreen refuses this because your plan has no sessions or requests left."),
+        _("Ask whoever looks after the Getscreen plan. Open sessions are not affected."),
+    ),
+    "key": Wording(
+        503,
+        _("Getscreen rejected the portal's API key"),
+        _("The key is wrong, was revoked, or lacks rights. Nothing was changed."),
+        _("Ask your administrator to check GETSCREEN_API_KEY."),
+    ),
+    "address": Wording(
+        502,
+        _("The Getscreen address does not know this request"),
+        _("The configured address is wrong, or that server is older. Nothing was changed."),
+        _("Ask your administrator to check GETSCREEN_API_URL."),
+    ),
+    "garbled": Wording(
+        502,
+        _("Getscreen answered something we do not understand"),
+        _("The answer was incomplete or in an unknown form, so the portal did not act on it."),
+        _("Try again. If it happens repeatedly, tell your administrator the reference below."),
+    ),
+    "unknown_invitation": Wording(
+        404,
+        _("Getscreen does not know this invitation"),
+        _("It was probably closed or removed elsewhere."),
+        _("Go back to the board and create a new invitation if the client still needs help."),
+    ),
+    "not_ready": Wording(
+        409,
+        _("The client has not joined yet"),
+        _("You can connect as soon as the client has entered the code."),
+        _("Read the code out again or send the link, and wait for “Client joined”."),
+    ),
+    "status_unknown": Wording(
+        409,
+        _("The state of this invitation is unknown"),
+        _("Getscreen reports a state that the portal does not know, so it does not connect."),
+        _("Look at the invitation in the Getscreen dashboard, or create a new one."),
+    ),
+    "closed": Wording(
+        409,
+        _("This invitation is closed"),
+        _("Its code and link no longer work."),
+        _("Create a new invitation if the client still needs help."),
+    ),
+    "other_account": Wording(
+        409,
+        _("This invitation belongs to another Getscreen account"),
+        _("It was made with an API key that the portal no longer uses."),
+        _("Create a new invitation."),
+    ),
+    "double": Wording(
+        409,
+        _("Already opened in another tab"),
+        _("This form was sent before, and its link works only once."),
+        _("If you closed that tab, press Connect for a new link."),
+    ),
+    "busy": Wording(
+        409,
+        _("This is being done already"),
+        _("The same request is still on its way."),
+        _("Wait a few seconds and look at the board."),
+    ),
+    "outcome_unknown": Wording(
+        409,
+        _("We do not know yet whether the invitation was made"),
+        _("An earlier sending of this form got no answer. Sending it again could make two."),
+        _("Look at the board: if Getscreen made it, it shows up there within a minute."),
+    ),
+}
+
+KINDS: tuple[tuple[type[GetscreenError], str], ...] = (
+    (QuotaExhausted, "quota"),
+    (KeyRejected, "key"),
+    (NotFound, "address"),
+    (BadRequest, "unknown_invitation"),
+    (Malformed, "garbled"),
+    (Unavailable, "unreachable"),
+)
+RETRIES = {"unreachable", "garbled", "double", "quota", "not_ready"}
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What a template shows: a wording, and what it is about."""
+
+    kind: str
+    wording: Wording
+    reference: str
+    may_have_acted: bool
+    invitation: Invitation | None
+    retry_url: str
+
+    @property
+    def title(self) -> Text:
+        return self.wording.title
+
+    @property
+    def text(self) -> Text:
+        return self.wording.text
+
+    @property
+    def next(self) -> Text:
+        return self.wording.next
+
+
+def kind_of(error: GetscreenError | ActionRefused) -> str:
+    if isinstance(error, ActionRefused):
+        return error.reason
+    if error.may_have_acted:
+        return "maybe"
+    return next(name for kind, name in KINDS if isinstance(error, kind))
+
+
+def describe(request: HttpRequest, error: GetscreenError | ActionRefused) -> Failure:
+    kind = kind_of(error)
+    retry_url = request.path if request.method == "POST" and kind in RETRIES else ""
+    invitation = getattr(error, "invitation", None) or getattr(request, "invitation", None)
+    return Failure(
+        kind=kind,
+        wording=WORDINGS[kind],
+        reference=str(getattr(request, "reference", "")),
+        may_have_acted=kind == "maybe",
+        invitation=invitation,
+        retry_url=retry_url,
+    )
+
+
+class FailurePages:
+    """Turn errors of actions into answers. A view that wants its form back sets `request.form_page`."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        if not isinstance(exception, GetscreenError | ActionRefused):
+            return None
+        failure = describe(request, exception)
+        template, context = form_page(request)
+        return render(request, template, context | {"failure": failure}, status=failure.wording.status)
+
+
+def form_page(request: HttpRequest) -> tuple[str, dict[str, Any]]:
+    """Return the page to show a failure on: the form that was sent, or a page of its own."""
+    page: tuple[str, dict[str, Any]] = getattr(request, "form_page", ("errors/getscreen.html", {}))
+    return page

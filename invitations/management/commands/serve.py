@@ -1,0 +1,42 @@
+"""Run the portal for real: the web server with a watcher in each of its processes."""
+
+import argparse
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
+
+from invitations import static_files
+from invitations.operations import abandon_interrupted
+from invitations.server import Server
+from portal import audit
+from portal.audit.kinds import Result
+
+
+class Command(BaseCommand):
+    help = "Run the production server. Prepare the database with `migrate` first."
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--bind", default="127.0.0.1:8000", metavar="HOST:PORT")
+        parser.add_argument("--workers", type=int, default=2, help="processes (default 2)")
+        parser.add_argument("--threads", type=int, default=8, help="requests at once per process (default 8)")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        refuse_unmigrated()
+        static_files.ensure_collected()
+        abandon_interrupted()
+        audit.record("system.started", result=Result.OK)
+        self.stdout.write(f"Listening on {options['bind']}")
+        Server(bind=options["bind"], workers=options["workers"], threads=options["threads"]).run()
+
+
+def refuse_unmigrated() -> None:
+    """Raise CommandError with what to do if the database is missing or older than the code."""
+    try:
+        executor = MigrationExecutor(connection)
+        pending = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    except DatabaseError as error:
+        raise CommandError(f"The database cannot be used: {error}. Check DATABASE_URL.") from None
+    if pending:
+        raise CommandError("The database is not prepared for this release. Run `manage.py migrate` first.")

@@ -1,0 +1,28 @@
+"""Run the watcher alone, without a web server."""
+
+import signal
+from types import FrameType
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from invitations.management.commands.serve import refuse_unmigrated
+from invitations.watcher import Watcher
+
+
+class Command(BaseCommand):
+    help = "Keep the list of invitations fresh. Ends on SIGTERM and Ctrl-C."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if not settings.GETSCREEN_API_KEY:
+            raise CommandError("Set GETSCREEN_API_KEY (Getscreen profile, Integration → HTTP API).")
+        refuse_unmigrated()
+        watcher = Watcher()
+
+        def stop(signum: int, frame: FrameType | None) -> None:
+            watcher.stopping.set()
+
+        signal.signal(signal.SIGTERM, stop)
+        signal.signal(signal.SIGINT, stop)
+        watcher.run()

@@ -1,0 +1,306 @@
+"""What the portal knows: invitations, what happened to them, how fresh it is, and operations under way."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from portal.accounts import roles
+
+if TYPE_CHECKING:
+    from portal.accounts.models import User
+
+LATE_AFTER = timedelta(hours=1)
+RECENTLY_CLOSED = timedelta(minutes=15)
+NAME_LENGTH = 100  # the vendor's limit is unknown
+
+
+class Status(models.IntegerChoices):
+    """The vendor's numbers; UNKNOWN is ours, for a number we do not know."""
+
+    WAITING = 0, _("Waiting for client")
+    JOINED = 1, _("Client joined")
+    ACTIVE = 2, _("In session")
+    CLOSED = 3, _("Closed")
+    UNKNOWN = -1, _("Unknown")
+
+
+OS_LABELS = {
+    "win": "Windows",
+    "mac": "macOS",
+    "linux": "Linux",
+    "android": "Android",
+    "unknown": _("Unknown system"),
+}
+
+
+def new_public_id() -> str:
+    """Return 128 random bits for addresses: letters, digits, `-` and `_`."""
+    return secrets.token_urlsafe(16)
+
+
+class InvitationQuerySet(models.QuerySet["Invitation"]):
+    def visible_to(self, user: User) -> InvitationQuerySet:
+        """Everybody with a role sees every invitation until teams come; others see none."""
+        return self.all() if user.has_perm(roles.SEE) else self.none()
+
+    def open(self) -> InvitationQuerySet:
+        return self.exclude(status=Status.CLOSED)
+
+    def of_account(self, fingerprint: str) -> InvitationQuerySet:
+        return self.filter(account=fingerprint)
+
+    def on_board(self, now: datetime) -> InvitationQuerySet:
+        """Open ones, and those closed a moment ago."""
+        return self.filter(~Q(status=Status.CLOSED) | Q(closed_at__gte=now - RECENTLY_CLOSED))
+
+
+class Invitation(models.Model):
+    """One invitation to a remote session, by whoever made it."""
+
+    public_id = models.CharField(max_length=32, unique=True, default=new_public_id, editable=False)
+    account = models.CharField(max_length=16)  # fingerprint of the API key that knows it
+    vendor_id = models.BigIntegerField()
+    status = models.SmallIntegerField(choices=Status, default=Status.WAITING)
+    raw_status = models.CharField(max_length=20, blank=True)
+    code = models.CharField(max_length=64, blank=True)
+    invite_url = models.CharField(max_length=2048, blank=True)
+    client_name = models.CharField(_("client name"), max_length=NAME_LENGTH, blank=True)
+    client_os = models.CharField(max_length=20, blank=True)
+    has_preview = models.BooleanField(default=False)
+    ticket = models.CharField(_("ticket"), max_length=100, blank=True)
+    note = models.TextField(_("note"), max_length=2000, blank=True)
+    is_external = models.BooleanField(default=False)
+    created_at = models.DateTimeField(default=timezone.now)
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="created"
+    )
+    created_by_name = models.CharField(max_length=150, blank=True)
+    taken_at = models.DateTimeField(null=True, blank=True)
+    taken_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="taken"
+    )
+    taken_by_name = models.CharField(max_length=150, blank=True)
+    joined_at = models.DateTimeField(null=True, blank=True)  # first seen by polling
+    active_at = models.DateTimeField(null=True, blank=True)
+    closed_at = models.DateTimeField(null=True, blank=True, db_index=True)
+    changed_at = models.DateTimeField(default=timezone.now)  # a list begun before this is older than we are
+
+    objects = InvitationQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["-created_at", "-pk"]
+        verbose_name = _("invitation")
+        verbose_name_plural = _("invitations")
+        default_permissions = ("view",)
+        permissions: ClassVar = [
+            ("see_board", "See the board and the details of invitations"),
+            ("see_codes", "See codes, links and desktop previews"),
+            ("create_invitation", "Create invitations"),
+            ("connect_invitation", "Connect to clients"),
+            ("manage_own_invitation", "Rename and close one's own invitations"),
+            ("manage_any_invitation", "Rename and close everybody's invitations"),
+        ]
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["account", "vendor_id"],
+                name="invitations_invitation_vendor_unique",
+                violation_error_message=_("This invitation is known already."),
+            ),
+            models.CheckConstraint(
+                condition=Q(status=Status.CLOSED, closed_at__isnull=False)
+                | (~Q(status=Status.CLOSED) & Q(closed_at__isnull=True)),
+                name="invitations_invitation_closed_has_time",
+                violation_error_message=_("A closed invitation has the time of its closing, an open one has none."),
+            ),
+        ]
+        indexes: ClassVar = [models.Index(fields=["status", "closed_at"], name="invitations_on_board")]
+
+    def __str__(self) -> str:
+        return self.display_name
+
+    @property
+    def has_name(self) -> bool:
+        return bool(self.client_name)
+
+    @property
+    def display_name(self) -> str:
+        return self.client_name or str(_("No name yet"))
+
+    @property
+    def status_key(self) -> str:
+        return "unknown" if self.status == Status.UNKNOWN else str(self.status)
+
+    @property
+    def status_label(self) -> str:
+        return str(Status(self.status).label)
+
+    @property
+    def os_label(self) -> str:
+        return str(OS_LABELS.get(self.client_os, ""))
+
+    @property
+    def code_grouped(self) -> str:
+        """The code in groups of three with no-break spaces, to read aloud."""
+        return "\u00a0".join(self.code[i : i + 3] for i in range(0, len(self.code), 3))
+
+    @property
+    def masked_code(self) -> str:
+        return f"…{self.code[-3:]}" if self.code else ""
+
+    @property
+    def is_open(self) -> bool:
+        return self.status != Status.CLOSED
+
+    @property
+    def is_late(self) -> bool:
+        return self.status == Status.WAITING and timezone.now() - self.created_at > LATE_AFTER
+
+    def is_owned_by(self, user: User) -> bool:
+        return self.created_by_id is not None and self.created_by_id == user.pk
+
+
+class Entry(models.Model):
+    """One line of an invitation's timeline."""
+
+    class Kind(models.TextChoices):
+        CREATED = "created", _("Created")
+        FOUND = "found", _("Made outside the portal")
+        JOINED = "joined", _("Client joined")
+        LEFT = "left", _("Client left")
+        CONNECTED = "connected", _("Connected")
+        ACTIVE = "active", _("Session running")
+        RENAMED = "renamed", _("Renamed")
+        CLOSED = "closed", _("Closed")
+        CLOSED_OUTSIDE = "closed_outside", _("Closed outside the portal")
+        UNKNOWN = "unknown", _("Unknown status")
+
+    invitation = models.ForeignKey(Invitation, on_delete=models.CASCADE, related_name="entries")
+    at = models.DateTimeField(default=timezone.now)
+    kind = models.CharField(max_length=16, choices=Kind)
+    actor_name = models.CharField(max_length=150, blank=True)  # empty: observed at Getscreen
+    precision = models.PositiveIntegerField(null=True)  # seconds, for what polling saw
+    detail = models.CharField(max_length=300, blank=True)
+
+    class Meta:
+        ordering: ClassVar = ["at", "pk"]
+        default_permissions: ClassVar[tuple[str, ...]] = ()
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.at:%Y-%m-%d %H:%M:%S}"
+
+
+class Operation(models.Model):
+    """One attempt to change something at the vendor, from its intent to its outcome."""
+
+    class State(models.TextChoices):
+        PENDING = "pending", _("Under way")
+        OK = "ok", _("Done")
+        FAILED = "failed", _("Failed")
+        UNKNOWN = "unknown", _("Unknown")
+
+    reference = models.CharField(max_length=32, unique=True)  # the same in the audit log
+    verb = models.CharField(max_length=10)
+    token = models.CharField(max_length=64, blank=True)  # of the form it came from
+    state = models.CharField(max_length=8, choices=State, default=State.PENDING)
+    started_at = models.DateTimeField(default=timezone.now, db_index=True)
+    finished_at = models.DateTimeField(null=True)
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="operations")
+    invitation = models.ForeignKey(Invitation, null=True, on_delete=models.CASCADE, related_name="operations")
+    account = models.CharField(max_length=16)
+    client_name = models.CharField(max_length=NAME_LENGTH, blank=True)
+    ticket = models.CharField(max_length=100, blank=True)
+    note = models.TextField(blank=True)
+    known_ids = models.JSONField(default=list)  # the vendor's ids we knew before a create
+
+    class Meta:
+        default_permissions: ClassVar[tuple[str, ...]] = ()
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["by", "verb", "token"],
+                condition=~Q(token=""),
+                name="invitations_operation_once_per_form",
+                violation_error_message=_("This form has been sent already."),
+            ),
+        ]
+        indexes: ClassVar = [
+            models.Index(
+                fields=["state", "started_at"], name="invitations_unsettled", condition=~Q(state__in=["ok", "failed"])
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.verb} {self.reference}"
+
+
+class Snapshot(models.Model):
+    """How fresh the rows are and who is fetching: one row for the whole installation."""
+
+    class Trouble(models.TextChoices):
+        NONE = "", _("None")
+        STARTING = "starting", _("Starting")
+        UNREACHABLE = "unreachable", _("Getscreen does not answer")
+        QUOTA = "quota", _("Plan limit used up")
+        KEY = "key", _("API key rejected")
+        GARBLED = "garbled", _("Answer not understood")
+        ADDRESS = "address", _("Wrong address")
+
+    revision = models.BigIntegerField(default=1)  # moves when a person could see a difference
+    good_at = models.DateTimeField(null=True)
+    attempted_at = models.DateTimeField(null=True)
+    remaining = models.IntegerField(null=True)
+    dropped = models.IntegerField(default=0)
+    trouble = models.CharField(max_length=12, choices=Trouble, default=Trouble.STARTING, blank=True)
+    trouble_since = models.DateTimeField(null=True)
+    pause_until = models.DateTimeField(null=True)
+    account = models.CharField(max_length=16, blank=True)
+    lease_token = models.CharField(max_length=32, blank=True)
+    lease_until = models.DateTimeField(null=True)
+
+    class Meta:
+        default_permissions: ClassVar[tuple[str, ...]] = ()
+
+    def __str__(self) -> str:
+        return f"revision {self.revision}"
+
+    @classmethod
+    def load(cls) -> Snapshot:
+        return cls.objects.get_or_create(pk=1)[0]
+
+
+class Policy(models.Model):
+    """What administrators decide for everybody: one row."""
+
+    class Recording(models.TextChoices):
+        DEFAULT = "default", _("As set at Getscreen")
+        ON = "on", _("Always record")
+        OFF = "off", _("Never record")
+        ASK = "ask", _("Ask at each connection")
+
+    class Previews(models.TextChoices):
+        SHOWN = "shown", _("Shown on the board")
+        CLICK = "click", _("Shown after a click")
+        OFF = "off", _("Never shown")
+
+    helpdesk_name = models.CharField(_("helpdesk's name"), max_length=60, default="Helpdesk")
+    recording = models.CharField(_("recording"), max_length=8, choices=Recording, default=Recording.DEFAULT)
+    previews = models.CharField(_("desktop previews"), max_length=8, choices=Previews, default=Previews.CLICK)
+
+    class Meta:
+        verbose_name = _("policy")
+        verbose_name_plural = _("policy")
+        default_permissions = ("view", "change")
+
+    def __str__(self) -> str:
+        return str(_("Policy"))
+
+    @classmethod
+    def load(cls) -> Policy:
+        return cls.objects.get_or_create(pk=1)[0]

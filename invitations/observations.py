@@ -1,0 +1,101 @@
+"""What an answer of the vendor changes in our rows, and which line of the timeline that becomes.
+
+Called inside a transaction by `actions` and `sync`. Times are when *we* saw it, with the interval
+between two looks as their precision.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from invitations.models import NAME_LENGTH, Entry, Invitation, Status
+from portal import audit
+from portal.audit.kinds import Result
+from portal.getscreen.types import RemoteInvitation
+
+Kind = Entry.Kind
+VISIBLE_FIELDS = (
+    "status",
+    "raw_status",
+    "client_name",
+    "client_os",
+    "has_preview",
+    "code",
+    "invite_url",
+    "joined_at",
+    "active_at",
+    "closed_at",
+)
+
+
+def new_row(remote: RemoteInvitation, *, account: str, at: datetime) -> Invitation:
+    """Return an unsaved row for an invitation nobody here knows, to be claimed by its creator or not."""
+    created_at = datetime.fromtimestamp(remote.created_at, UTC) if remote.created_at else at
+    return Invitation(account=account, vendor_id=remote.id, created_at=min(created_at, at), changed_at=at)
+
+
+def apply(invitation: Invitation, remote: RemoteInvitation, *, at: datetime, precision: int) -> bool:
+    """Bring the row up to what the vendor says, save it, and return whether a person could see a difference."""
+    before = [getattr(invitation, name) for name in VISIBLE_FIELDS]
+    old_status = invitation.status if invitation.pk else None
+    invitation.raw_status = remote.raw_status if remote.status == Status.UNKNOWN else ""
+    invitation.client_name = remote.client_name[:NAME_LENGTH]
+    invitation.client_os = remote.client_os or invitation.client_os
+    invitation.has_preview = bool(remote.preview_url)
+    invitation.code = remote.code
+    invitation.invite_url = remote.invite_url
+    kind = move(invitation, Status(int(remote.status)), at=at)
+    if invitation.pk and before == [getattr(invitation, name) for name in VISIBLE_FIELDS]:
+        return False
+    invitation.save()
+    if kind and old_status != invitation.status:
+        note(invitation, kind, at=at, precision=precision)
+    return True
+
+
+def move(invitation: Invitation, status: Status, *, at: datetime) -> Entry.Kind | None:
+    """Set the status with its times and return the timeline's word for the change, if it is one."""
+    old, invitation.status = invitation.status, status
+    invitation.closed_at = (invitation.closed_at or at) if status == Status.CLOSED else None
+    if status == Status.WAITING:
+        invitation.joined_at = invitation.active_at = None
+        return Kind.LEFT if old in (Status.JOINED, Status.ACTIVE) else None
+    if status == Status.JOINED:
+        if old != Status.JOINED or invitation.joined_at is None:
+            invitation.joined_at, invitation.active_at = at, None
+        return Kind.JOINED
+    if status == Status.ACTIVE:
+        invitation.joined_at = invitation.joined_at or at
+        invitation.active_at = invitation.active_at or at
+        return Kind.ACTIVE
+    return Kind.CLOSED_OUTSIDE if status == Status.CLOSED else Kind.UNKNOWN
+
+
+AUDITED = {
+    Kind.JOINED: "vendor.joined",
+    Kind.LEFT: "vendor.left",
+    Kind.ACTIVE: "vendor.session",
+    Kind.CLOSED_OUTSIDE: "vendor.closed",
+    Kind.FOUND: "vendor.external",
+}
+
+
+def note(invitation: Invitation, kind: Entry.Kind, *, at: datetime, precision: int | None, detail: str = "") -> None:
+    """Write what was observed into the timeline and the audit log."""
+    Entry.objects.create(invitation=invitation, kind=kind, at=at, precision=precision, detail=detail)
+    if kind in AUDITED:
+        audit.record(
+            AUDITED[kind],
+            result=Result.OK,
+            target_type="invitation",
+            target_id=invitation.public_id,
+            target_label=invitation.display_name,
+            data={"precision_seconds": precision},
+        )
+
+
+def close(invitation: Invitation, *, at: datetime, precision: int) -> None:
+    """Mark a vanished invitation as closed, once its fate is confirmed."""
+    move(invitation, Status.CLOSED, at=at)
+    invitation.save()
+    note(invitation, Kind.CLOSED_OUTSIDE, at=at, precision=precision)

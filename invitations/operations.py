@@ -1,0 +1,137 @@
+"""The record around every remote change: intent committed before the call, outcome after it.
+
+    1 authorise   2 COMMIT intent   3 call the vendor   4 COMMIT outcome   5 answer the browser
+
+Whatever raises in 3 leaves an outcome: failed if the vendor certainly did nothing, else unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from invitations.models import Invitation, Operation
+from invitations.refusals import ActionRefused, SentTwice, UnderWay
+from portal import audit
+from portal.accounts.models import User
+from portal.audit.kinds import Phase, Result
+from portal.getscreen.errors import GetscreenError
+
+State = Operation.State
+# Longer than any deadline of the client plus waits for the database.
+ABANDONED_AFTER = timedelta(seconds=60)
+
+
+@contextmanager
+def operation(
+    verb: str, *, by: User, account: str, invitation: Invitation | None = None, token: str = "", **facts: Any
+) -> Iterator[Operation]:
+    """Commit the intent, run the body, and record how it ended unless the body did (`succeed`).
+
+    Raises SentTwice for a form token that was used, UnderWay while the same person's same operation on
+    the same invitation is still running.
+    """
+    op = begin(verb, by=by, account=account, invitation=invitation, token=token, **facts)
+    try:
+        yield op
+    except GetscreenError as error:
+        finish(op, State.UNKNOWN if error.may_have_acted else State.FAILED, facts_of(error))
+        raise
+    except ActionRefused as refusal:
+        finish(op, State.FAILED, {"refused": refusal.reason}, result=Result.DENIED)
+        raise
+    except Exception as bug:
+        finish(op, State.UNKNOWN, {"error": type(bug).__name__})
+        raise
+
+
+def begin(verb: str, *, by: User, account: str, invitation: Invitation | None, token: str, **facts: Any) -> Operation:
+    try:
+        with transaction.atomic(durable=True):
+            if invitation is not None:
+                refuse_while_running(verb, by=by, invitation=invitation)
+            op = Operation.objects.create(
+                reference=audit.new_reference(),
+                verb=verb,
+                by=by,
+                account=account,
+                invitation=invitation,
+                token=token[:64],
+                **facts,
+            )
+            audit.record(f"invitation.{verb}", phase=Phase.INTENT, actor=by, **described(op))
+    except IntegrityError:
+        raise SentTwice(invitation) from None
+    return op
+
+
+def refuse_while_running(verb: str, *, by: User, invitation: Invitation) -> None:
+    """Raise UnderWay if this person's same operation runs already. Locks the invitation's row."""
+    Invitation.objects.select_for_update().filter(pk=invitation.pk).first()
+    since = timezone.now() - ABANDONED_AFTER
+    running = Operation.objects.filter(
+        verb=verb, by=by, invitation=invitation, state=State.PENDING, started_at__gte=since
+    )
+    if running.exists():
+        raise UnderWay(invitation)
+
+
+def described(op: Operation) -> dict[str, Any]:
+    """Return the facts about an operation's target that its events share."""
+    if op.invitation is None:
+        return {"reference": op.reference, "target_type": "invitation", "target_label": op.client_name}
+    return {
+        "reference": op.reference,
+        "target_type": "invitation",
+        "target_id": op.invitation.public_id,
+        "target_label": op.invitation.display_name,
+    }
+
+
+def facts_of(error: GetscreenError) -> dict[str, Any]:
+    return {"error": type(error).__name__, "method": error.operation, "status": error.status, "reason": error.reason}
+
+
+def succeed(op: Operation, data: dict[str, Any] | None = None, *, phase: str = Phase.OUTCOME) -> None:
+    """Record success as the last statement of the caller's transaction, beside the row it changed."""
+    close(op, State.OK, data, result=Result.OK, phase=phase)
+
+
+def finish(op: Operation, state: State, data: dict[str, Any], *, result: str = "") -> None:
+    """Record that it did not succeed, in a transaction of its own."""
+    with transaction.atomic():
+        if state == State.FAILED:
+            op.token = ""  # nothing happened, so the same form may be sent again
+        close(op, state, data, result=result or RESULTS[state], phase=Phase.OUTCOME)
+
+
+RESULTS = {State.FAILED: Result.FAILED, State.UNKNOWN: Result.UNKNOWN}
+
+
+def close(op: Operation, state: State, data: dict[str, Any] | None, *, result: str, phase: str) -> None:
+    op.state = state
+    op.finished_at = timezone.now()
+    op.save()
+    audit.record(
+        f"invitation.{op.verb}", phase=phase, result=result, actor=op.by, data=data or {}, **described(op)
+    )
+
+
+def abandon_interrupted() -> int:
+    """Turn operations whose process died into unknown ones; return how many. For start and the watcher."""
+    stale = Operation.objects.select_related("by", "invitation").filter(
+        state=State.PENDING, started_at__lt=timezone.now() - ABANDONED_AFTER
+    )
+    count = 0
+    for op in stale:
+        with transaction.atomic():
+            locked = Operation.objects.select_for_update().filter(pk=op.pk, state=State.PENDING).first()
+            if locked is not None:
+                close(op, State.UNKNOWN, {"error": "interrupted"}, result=Result.UNKNOWN, phase=Phase.RECONCILED)
+                count += 1
+    return count

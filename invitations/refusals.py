@@ -1,0 +1,65 @@
+"""What the portal itself refuses, before or instead of asking the vendor."""
+
+from __future__ import annotations
+
+from invitations.models import Invitation
+
+
+class ActionRefused(Exception):
+    """The portal will not do it now. `reason` is a key that the failure page words."""
+
+    reason = "refused"
+    status = 409
+
+    def __init__(self, invitation: Invitation | None = None) -> None:
+        self.invitation = invitation
+        super().__init__(self.reason)
+
+
+class NotJoined(ActionRefused):
+    """Nobody has joined yet, so there is no desktop to connect to."""
+
+    reason = "not_ready"
+
+
+class StatusUnknown(ActionRefused):
+    """The vendor reports a status we do not know, so connecting could do anything."""
+
+    reason = "status_unknown"
+
+
+class AlreadyClosed(ActionRefused):
+    """The invitation is closed."""
+
+    reason = "closed"
+
+
+class OtherAccount(ActionRefused):
+    """The invitation belongs to an API key that is no longer in use."""
+
+    reason = "other_account"
+
+
+class SentTwice(ActionRefused):
+    """The same form was sent twice; a one-time link cannot be handed out again."""
+
+    reason = "double"
+
+
+class UnderWay(ActionRefused):
+    """The same thing is being done at this moment."""
+
+    reason = "busy"
+
+
+class OutcomeUnknown(ActionRefused):
+    """An earlier sending of this form has no known outcome yet; sending it again could do it twice."""
+
+    reason = "outcome_unknown"
+
+
+class Mismatch(ActionRefused):
+    """The vendor answered with another invitation than the one asked for."""
+
+    reason = "unknown_invitation"
+    status = 404

@@ -1,0 +1,69 @@
+"""The production server: gunicorn with threads, because pages wait while the vendor thinks.
+
+Each worker process carries a watcher thread. Nothing is written to an access log: addresses of
+enrolment and password reset are secrets.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from django.db import connections
+from gunicorn.app.base import BaseApplication
+
+from invitations.watcher import Watcher
+
+# Longer than the longest vendor call (12 s) with its look-back and waits for the database.
+WORKER_TIMEOUT = 60
+GRACE = 30
+
+
+class Server(BaseApplication):  # type: ignore[misc]
+    """Gunicorn configured from our own few options."""
+
+    def __init__(self, *, bind: str, workers: int, threads: int) -> None:
+        self.options: dict[str, Any] = {
+            "bind": bind,
+            "workers": workers,
+            "threads": threads,
+            "worker_class": "gthread",
+            "timeout": WORKER_TIMEOUT,
+            "graceful_timeout": GRACE,
+            "keepalive": 5,
+            "control_socket_disable": True,
+            "worker_tmp_dir": "/dev/shm" if os.access("/dev/shm", os.W_OK) else None,  # noqa: S108
+            "limit_request_line": 8190,
+            "loglevel": "warning",
+            "forwarded_allow_ips": "",  # the portal's own TRUSTED_PROXIES decides
+            "secure_scheme_headers": {},
+            "proc_name": "getscreen-portal",
+            "post_worker_init": start_watcher,
+            "worker_exit": stop_watcher,
+        }
+        super().__init__()
+
+    def load_config(self) -> None:
+        for name, value in self.options.items():
+            if value is not None:
+                self.cfg.set(name, value)
+
+    def load(self) -> Any:
+        from portal.wsgi import application
+
+        return application
+
+    def run(self) -> None:
+        connections.close_all()  # a database connection must not cross the fork into the workers
+        super().run()
+
+
+def start_watcher(worker: Any) -> None:
+    worker.watcher = Watcher()
+    worker.watcher.start()
+
+
+def stop_watcher(arbiter: Any, worker: Any) -> None:
+    watcher = getattr(worker, "watcher", None)
+    if watcher is not None:
+        watcher.stop()

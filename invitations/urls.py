@@ -1,0 +1,19 @@
+"""Addresses of the product. An invitation is named by its random public id, never by the vendor's number."""
+
+from django.urls import path
+
+from invitations import views
+
+urlpatterns = [
+    path("", views.board, name="board"),
+    path("board/rows/", views.board_rows, name="board_rows"),
+    path("invitations/new/", views.new, name="invitation_new"),
+    path("invitations/<slug:public_id>/", views.detail, name="invitation"),
+    path("invitations/<slug:public_id>/live/", views.live, name="invitation_live"),
+    path("invitations/<slug:public_id>/connect/", views.connect, name="invitation_connect"),
+    path("invitations/<slug:public_id>/close/", views.close, name="invitation_close"),
+    path("invitations/<slug:public_id>/rename/", views.rename, name="invitation_rename"),
+    path("invitations/<slug:public_id>/preview/", views.preview, name="invitation_preview"),
+    path("invitations/<slug:public_id>/qr/", views.qr, name="invitation_qr"),
+    path("history/", views.history, name="history"),
+]

@@ -1,0 +1,276 @@
+"""The product's pages: board, one invitation, its actions, history."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from http import HTTPStatus
+from typing import Any
+
+import segno
+from django.conf import settings
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.core.paginator import Paginator
+from django.db.models import Q
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from invitations import actions
+from invitations.board import Board
+from invitations.context import health, policy_of, snapshot_of
+from invitations.forms import CreateForm, RenameForm
+from invitations.models import Invitation, Policy, Status
+from invitations.presentation import Row, timeline
+from invitations.tokens import new_token
+from portal.accounts import roles
+from portal.accounts.access import Access, require
+from portal.getscreen.types import ConnectLink
+
+HISTORY_PAGE = 50
+RECORD_CHOICES = {"yes": True, "no": False}
+
+
+class OneTimeRedirect(HttpResponseRedirect):
+    """The one answer that carries a connect link. Nothing may keep it, nothing may learn where it came from."""
+
+    status_code = HTTPStatus.SEE_OTHER
+    allowed_schemes = ["https", "http"]  # http passes the link check for loopback only
+
+    def __init__(self, link: ConnectLink) -> None:
+        super().__init__(link.reveal(), headers={"Referrer-Policy": "no-referrer", "Cache-Control": "no-store"})
+
+    def __repr__(self) -> str:
+        return "<OneTimeRedirect>"
+
+
+def board_for(request: HttpRequest) -> Board:
+    return Board(
+        user=request.user,
+        query=request.GET,
+        snapshot=snapshot_of(request),
+        policy=policy_of(request),
+        health=health(request),
+    )
+
+
+@require_GET
+@require(roles.SEE)
+def board(request: HttpRequest) -> HttpResponse:
+    """Show every open invitation the viewer may see, those who wait for a person first."""
+    context = {"board": board_for(request), "form_token": new_token()}
+    return render(request, "invitations/board.html", context)
+
+
+@require_GET
+@require(roles.SEE)
+def board_rows(request: HttpRequest) -> HttpResponse:
+    """The polled part of the board; 304 while it would look the same."""
+    shown = board_for(request)
+    return polled(request, shown.tag, "invitations/board.html#rows", {"board": shown})
+
+
+def polled(request: HttpRequest, tag: str, template: str, context: dict[str, Any]) -> HttpResponse:
+    """Answer a poll: nothing if the tag is the one the page shows, else the fragment with its new tag."""
+    if request.headers.get("HX-PTag") == tag:
+        response = HttpResponse(status=HTTPStatus.NOT_MODIFIED)
+    else:
+        response = render(request, template, context)
+    response.headers["HX-PTag"] = tag
+    good_at = snapshot_of(request).good_at
+    if good_at is not None:
+        response.headers["X-Good-At"] = str(int(good_at.timestamp()))
+    return response
+
+
+def find(request: HttpRequest, public_id: str) -> Invitation:
+    """Return the invitation if the viewer may see it, else raise Http404."""
+    invitation = get_object_or_404(Invitation.objects.visible_to(request.user), public_id=public_id)
+    request.invitation = invitation  # type: ignore[attr-defined]  # failure pages name it
+    return invitation
+
+
+@require_http_methods(["GET", "POST"])
+@require(roles.CREATE)
+def new(request: HttpRequest) -> HttpResponse:
+    """Create an invitation. A GET only pre-fills the form and never spends quota."""
+    if request.method == "GET":
+        initial = {name: request.GET.get(name, "").replace("\x00", "") for name in CreateForm.FIELDS}
+        form = CreateForm(initial=initial | {"token": new_token()})
+        return render(request, "invitations/new.html", {"form": form})
+    form = CreateForm(request.POST)
+    if not form.is_valid():
+        return render(request, "invitations/new.html", {"form": form}, status=HTTPStatus.UNPROCESSABLE_ENTITY)
+    request.form_page = ("invitations/new.html", {"form": form})  # type: ignore[attr-defined]
+    invitation = actions.create(by=request.user, **form.cleaned_data)
+    return redirect("invitation", public_id=invitation.public_id)
+
+
+@require_GET
+@require(roles.SEE)
+def detail(request: HttpRequest, public_id: str) -> HttpResponse:
+    """Show one invitation: what to tell the client, what happened, what can be done."""
+    invitation = find(request, public_id)
+    return render(request, "invitations/detail.html", detail_context(request, invitation))
+
+
+@require_GET
+@require(roles.SEE)
+def live(request: HttpRequest, public_id: str) -> HttpResponse:
+    """The polled part of the detail page."""
+    context = detail_context(request, find(request, public_id))
+    return polled(request, context["tag"], "invitations/detail.html#live", context)
+
+
+def detail_context(request: HttpRequest, invitation: Invitation) -> dict[str, Any]:
+    policy = policy_of(request)
+    state = health(request)
+    may = Access(request.user)
+    row = Row(invitation, request.user, may, policy, snapshot_of(request).account, state.can_act)
+    entries = timeline(invitation)
+    facts = (invitation.pk, snapshot_of(request).revision, entries, row.connect, state.state, state.trouble)
+    return {
+        "invitation": invitation,
+        "row": row,
+        "timeline": entries,
+        "tag": hashlib.blake2b(repr(facts).encode(), digest_size=12).hexdigest(),
+        "poll_seconds": settings.POLL_SECONDS,
+        "share_message": share_message(invitation, policy) if row.can_copy else "",
+        "is_new": is_new(invitation, request),
+        "ask_recording": policy.recording == Policy.Recording.ASK,
+        "recording_note": recording_note(policy),
+        "form_token": new_token(),
+    }
+
+
+def is_new(invitation: Invitation, request: HttpRequest) -> bool:
+    """Say whether the viewer made it a moment ago, so that the page opens on what to share."""
+    age = (timezone.now() - invitation.created_at).total_seconds()
+    return invitation.is_owned_by(request.user) and invitation.status == Status.WAITING and age < 120
+
+
+def recording_note(policy: Policy) -> str:
+    notes = {
+        Policy.Recording.ON: _("This session will be recorded."),
+        Policy.Recording.OFF: _("This session will not be recorded."),
+    }
+    return notes.get(Policy.Recording(policy.recording), "")
+
+
+def share_message(invitation: Invitation, policy: Policy) -> str:
+    """Return the text to send to the client."""
+    return _(
+        "Hello,\n\nto let %(helpdesk)s help you on your computer, open this link and follow the steps:\n\n"
+        "%(link)s\n\nIf you are asked for a code, type %(code)s.\n\n"
+        "Only continue if you are talking to %(helpdesk)s right now."
+    ) % {"helpdesk": policy.helpdesk_name, "link": invitation.invite_url, "code": invitation.code_grouped}
+
+
+@require_POST
+@require(roles.CONNECT)
+def connect(request: HttpRequest, public_id: str) -> HttpResponse:
+    """Fetch a single-use link for a person's click and send the browser there, once."""
+    refuse_prefetch(request)
+    invitation = find(request, public_id)
+    link = actions.connect(
+        invitation=invitation,
+        by=request.user,
+        record=RECORD_CHOICES.get(request.POST.get("record", "")),
+        token=request.POST.get("token", ""),
+    )
+    return OneTimeRedirect(link)
+
+
+def refuse_prefetch(request: HttpRequest) -> None:
+    purposes = request.headers.get("Sec-Purpose", "") + request.headers.get("Purpose", "")
+    if "prefetch" in purposes or "preview" in purposes:
+        raise PermissionDenied
+
+
+@require_http_methods(["GET", "POST"])
+@require(roles.MANAGE_OWN, roles.MANAGE_ANY)
+def rename(request: HttpRequest, public_id: str) -> HttpResponse:
+    invitation = manageable(request, public_id)
+    form = RenameForm(request.POST or None, initial={"client_name": invitation.client_name})
+    context = {"form": form, "invitation": invitation}
+    if request.method == "POST" and form.is_valid():
+        request.form_page = ("invitations/rename.html", context)  # type: ignore[attr-defined]
+        actions.rename(invitation=invitation, by=request.user, **form.cleaned_data)
+        messages.success(request, _("The invitation is now named %(name)s.") % {"name": invitation.client_name})
+        return redirect("invitation", public_id=public_id)
+    status = HTTPStatus.UNPROCESSABLE_ENTITY if request.method == "POST" else HTTPStatus.OK
+    return render(request, "invitations/rename.html", context, status=status)
+
+
+@require_http_methods(["GET", "POST"])
+@require(roles.MANAGE_OWN, roles.MANAGE_ANY)
+def close(request: HttpRequest, public_id: str) -> HttpResponse:
+    invitation = manageable(request, public_id)
+    context = {"invitation": invitation}
+    if request.method == "GET":
+        return render(request, "invitations/close.html", context)
+    request.form_page = ("invitations/close.html", context)  # type: ignore[attr-defined]
+    actions.close(invitation=invitation, by=request.user)
+    messages.success(request, _("The invitation for %(name)s is closed.") % {"name": invitation.display_name})
+    return redirect("invitation", public_id=public_id)
+
+
+def manageable(request: HttpRequest, public_id: str) -> Invitation:
+    """Return the invitation, or raise PermissionDenied if it is not the viewer's to rename and close."""
+    invitation = find(request, public_id)
+    if not actions.may_manage(request.user, invitation):
+        raise PermissionDenied(_("Only its owner or a team lead may rename or close this invitation."))
+    return invitation
+
+
+@require_GET
+@require(roles.SEE_CODES)
+def preview(request: HttpRequest, public_id: str) -> HttpResponse:
+    """Show the client's desktop, fetched by the server. The picture stays in no cache."""
+    refuse_prefetch(request)
+    invitation = find(request, public_id)
+    if not (invitation.has_preview and invitation.is_open):
+        raise Http404
+    picture = actions.look(invitation=invitation, by=request.user)
+    headers = {
+        "Referrer-Policy": "no-referrer",
+        "Content-Security-Policy": "default-src 'none'; sandbox",
+        "Content-Disposition": "inline",
+    }
+    return HttpResponse(picture.body, content_type=picture.content_type, headers=headers)
+
+
+@require_GET
+@require(roles.SEE_CODES)
+def qr(request: HttpRequest, public_id: str) -> HttpResponse:
+    """Return the client's link as a QR code."""
+    invitation = find(request, public_id)
+    if not (invitation.invite_url and invitation.is_open):
+        raise Http404
+    image = io.BytesIO()
+    segno.make(invitation.invite_url, error="m").save(image, kind="svg", border=2, xmldecl=False, dark="#000", light="#fff")
+    return HttpResponse(image.getvalue(), content_type="image/svg+xml")
+
+
+@require_GET
+@require(roles.SEE)
+def history(request: HttpRequest) -> HttpResponse:
+    """List closed invitations, the last closed first, with search."""
+    query = request.GET.get("q", "").replace("\x00", "").strip()[:100]
+    rows = Invitation.objects.visible_to(request.user).filter(status=Status.CLOSED).order_by("-closed_at", "-pk")
+    if query:
+        rows = rows.filter(matching(query, may_see_codes=request.user.has_perm(roles.SEE_CODES)))
+    page = Paginator(rows, HISTORY_PAGE).get_page(request.GET.get("page"))
+    return render(
+        request, "invitations/history.html", {"page_obj": page, "query": query, "total": page.paginator.count}
+    )
+
+
+def matching(query: str, *, may_see_codes: bool) -> Q:
+    found = Q(client_name__icontains=query) | Q(ticket__icontains=query) | Q(created_by_name__icontains=query)
+    found |= Q(taken_by_name__icontains=query) | Q(note__icontains=query)
+    digits = "".join(query.split())
+    return found | Q(code__contains=digits) if may_see_codes and digits.isdigit() else found

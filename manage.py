@@ -1,0 +1,21 @@
+#!/usr/bin/env python
+"""Django's command line, with `start` for a machine where nothing is configured yet."""
+
+import os
+import sys
+
+
+def main() -> None:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
+    if sys.argv[1:2] == ["start"]:
+        # The embedded defaults must be in the environment before settings read it.
+        from portal import embedded
+
+        embedded.prepare()
+    from django.core.management import execute_from_command_line
+
+    execute_from_command_line(sys.argv)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,50 @@
+"""The questions pages ask about the person who looks at them, and the guard in front of views."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from django.contrib.auth.models import AnonymousUser
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+
+from portal.accounts import roles
+from portal.accounts.models import User
+
+View = Callable[..., HttpResponseBase]
+
+
+class Access:
+    """What one person may do, as the booleans templates read."""
+
+    def __init__(self, user: User | AnonymousUser) -> None:
+        may = user.has_perm
+        self.see_board = may(roles.SEE)
+        self.see_codes = may(roles.SEE_CODES)
+        self.create = may(roles.CREATE)
+        self.connect = may(roles.CONNECT)
+        self.manage_own = may(roles.MANAGE_OWN)
+        self.manage_any = may(roles.MANAGE_ANY)
+        self.see_audit = any(may(permission) for permission in AUDIT)
+        self.administer = may(roles.ADMINISTER)
+
+
+AUDIT = (roles.AUDIT_OWN, roles.AUDIT_TEAM, roles.AUDIT_ALL)
+
+
+def require(*permissions: str) -> Callable[[View], View]:
+    """Refuse a view to people who have none of `permissions`."""
+
+    def guard(view: View) -> View:
+        @wraps(view)
+        def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            if not any(request.user.has_perm(permission) for permission in permissions):
+                raise PermissionDenied
+            return view(request, *args, **kwargs)
+
+        return guarded
+
+    return guard

@@ -1,0 +1,33 @@
+"""Print a one-time enrolment link for the first administrator."""
+
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from django.db import transaction
+from django.urls import reverse
+
+from portal import audit
+from portal.accounts.models import Enrolment, administrators
+from portal.audit.kinds import Result
+
+
+class Command(BaseCommand):
+    help = "Print a one-time enrolment link, valid for 15 minutes, while no administrator exists."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        link = enrolment_link()
+        self.stdout.write(f"Open this link within 15 minutes to enrol as the administrator:\n\n  {link}\n")
+
+
+@transaction.atomic
+def enrolment_link() -> str:
+    """Return a new link. Raises CommandError if an administrator exists."""
+    if administrators().exists():
+        raise CommandError(
+            "An administrator exists already. Sign in as an administrator to add others, or use "
+            "`manage.py changepassword USER` to set a new password."
+        )
+    token = Enrolment.objects.issue()
+    audit.record("admin.enrolment_created", result=Result.OK)
+    return f"{settings.PUBLIC_URL}{reverse('enrol', args=[token])}"

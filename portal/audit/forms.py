@@ -1,0 +1,24 @@
+"""The filters of the audit page."""
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from portal.audit.kinds import KINDS, Result
+
+
+class FilterForm(forms.Form):
+    """Everything is optional; wrong values are shown beside their field and filter nothing."""
+
+    from_date = forms.DateField(label=_("From"), required=False, widget=forms.DateInput(attrs={"type": "date"}))
+    to_date = forms.DateField(label=_("To"), required=False, widget=forms.DateInput(attrs={"type": "date"}))
+    who = forms.CharField(label=_("Who"), required=False, max_length=150)
+    kind = forms.ChoiceField(label=_("Action"), required=False)
+    result = forms.ChoiceField(label=_("Outcome"), required=False)
+    q = forms.CharField(label=_("Target or IP address"), required=False, max_length=100)
+
+    field_order = ["from_date", "to_date", "who", "kind", "result", "q"]
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)  # type: ignore[arg-type]
+        self.fields["kind"].choices = [("", _("Any action")), *KINDS.items()]  # type: ignore[attr-defined]
+        self.fields["result"].choices = [("", _("Any")), *Result.choices]  # type: ignore[attr-defined]

@@ -1,0 +1,60 @@
+"""The audit log's page: filters in the address, newest first."""
+
+from __future__ import annotations
+
+from datetime import datetime, time, timedelta
+from typing import Any
+
+from django.core.paginator import Paginator
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+from django.views.decorators.http import require_GET
+
+from portal import audit
+from portal.audit.forms import FilterForm
+from portal.audit.kinds import Result
+from portal.audit.models import Event
+
+PAGE_SIZE = 50
+
+
+@require_GET
+def log(request: HttpRequest) -> HttpResponse:
+    """Show the events the viewer may see. Opening it, and each new filter, is itself an event."""
+    form = FilterForm(request.GET)
+    filters = form.cleaned_data if form.is_valid() else getattr(form, "cleaned_data", {})
+    events = filtered(Event.objects.visible_to(request.user), filters)
+    page = Paginator(events, PAGE_SIZE).get_page(request.GET.get("page"))
+    used = {name: str(value) for name, value in filters.items() if value}
+    audit.record("audit.viewed", result=Result.OK, actor=request.user, data={"filters": sorted(used)})
+    context = {"page_obj": page, "form": form, "scope": scope_of(request.user), "filters": used}
+    return render(request, "audit/log.html", context, status=422 if form.errors else 200)
+
+
+def scope_of(user: Any) -> str:
+    if user.has_perm("audit.view_all_events"):
+        return "all"
+    return "team" if user.has_perm("audit.view_team_events") else "own"
+
+
+def filtered(events: QuerySet[Event], filters: dict[str, Any]) -> QuerySet[Event]:
+    if filters.get("from_date"):
+        events = events.filter(at__gte=start_of(filters["from_date"]))
+    if filters.get("to_date"):
+        events = events.filter(at__lt=start_of(filters["to_date"] + timedelta(days=1)))
+    if filters.get("who"):
+        events = events.filter(actor_name__icontains=filters["who"])
+    for name in ("kind", "result"):
+        if filters.get(name):
+            events = events.filter(**{name: filters[name]})
+    if text := filters.get("q"):
+        events = events.filter(
+            Q(target_label__icontains=text) | Q(target_id=text) | Q(reference=text) | Q(origin_ip__startswith=text)
+        )
+    return events
+
+
+def start_of(day: Any) -> datetime:
+    return timezone.make_aware(datetime.combine(day, time.min))

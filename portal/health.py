@@ -1,0 +1,76 @@
+"""Probes for orchestrators: is the process alive, and can it do its work.
+
+They answer under any host name and without the redirect to https, and they say little. A vendor
+outage never makes the portal unready: it still shows what it knows.
+"""
+
+from collections.abc import Callable
+from http import HTTPStatus
+
+from django.core.exceptions import ImproperlyConfigured
+from django.db import DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http.response import HttpResponseBase
+from django.utils import timezone
+
+from portal.audit import triggers
+
+
+class HealthProbes:
+    """Answer /healthz and /readyz before anything looks at the host name or the session."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+        self.probes = {"/healthz": healthz, "/readyz": readyz}
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        probe = self.probes.get(request.path)
+        if probe is None:
+            return self.get_response(request)
+        if request.method not in ("GET", "HEAD"):
+            return HttpResponse(status=HTTPStatus.METHOD_NOT_ALLOWED, headers={"Allow": "GET, HEAD"})
+        return probe(request)
+
+
+def healthz(request: HttpRequest) -> HttpResponse:
+    """Say that the process answers."""
+    return HttpResponse("ok\n", content_type="text/plain")
+
+
+def readyz(request: HttpRequest) -> JsonResponse:
+    """Say whether the database, its migrations and the audit log are in order, and how old the list is."""
+    try:
+        problem = database_problem()
+        age = None if problem else seconds_since_sync()
+    except (DatabaseError, ImproperlyConfigured):
+        problem, age = "database", None
+    body = {"ready": not problem, "problem": problem, "seconds_since_sync": age}
+    return JsonResponse(body, status=HTTPStatus.SERVICE_UNAVAILABLE if problem else HTTPStatus.OK)
+
+
+def database_problem() -> str:
+    if has_pending_migrations():
+        return "migrations"
+    return "" if triggers.are_installed(connection) else "audit"
+
+
+_migrated = False
+
+
+def has_pending_migrations() -> bool:
+    """Look once per process until it is migrated: a migrated database stays so while we run."""
+    global _migrated
+    if not _migrated:
+        executor = MigrationExecutor(connection)
+        _migrated = not executor.migration_plan(executor.loader.graph.leaf_nodes())
+    return not _migrated
+
+
+def seconds_since_sync() -> int | None:
+    from django.apps import apps
+
+    snapshot = apps.get_model("invitations", "Snapshot").objects.first()
+    if snapshot is None or snapshot.good_at is None:
+        return None
+    return max(0, int((timezone.now() - snapshot.good_at).total_seconds()))

@@ -1,0 +1,117 @@
+"""What every request passes: who is the client, what may the browser do, must one sign in first.
+
+Knows nothing of invitations or of the vendor.
+"""
+
+import ipaddress
+import secrets
+from collections.abc import Callable
+from http import HTTPStatus
+
+from django.conf import settings
+from django.contrib.auth.middleware import LoginRequiredMiddleware
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.urls import NoReverseMatch, reverse
+from django.utils.cache import patch_vary_headers
+from django.utils.http import urlencode
+from django_htmx.http import HttpResponseClientRedirect
+
+GetResponse = Callable[[HttpRequest], HttpResponseBase]
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS", "TRACE")
+
+
+class TrustedProxies:
+    """Take the client's address and scheme from forwarding headers, but only from a listed proxy."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if settings.TRUSTED_PROXIES and is_trusted(request.META.get("REMOTE_ADDR", "")):
+            request.META["REMOTE_ADDR"] = client_address(request)
+            if request.META.get("HTTP_X_FORWARDED_PROTO", "").strip().lower() == "https":
+                request.META["wsgi.url_scheme"] = "https"
+        return self.get_response(request)
+
+
+def is_trusted(address: str) -> bool:
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    return any(ip in network for network in settings.TRUSTED_PROXIES)
+
+
+def client_address(request: HttpRequest) -> str:
+    """Return the right-most address of X-Forwarded-For that is not itself a trusted proxy."""
+    peer: str = request.META["REMOTE_ADDR"]
+    for hop in reversed(request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")):
+        try:
+            address = str(ipaddress.ip_address(hop.strip()))
+        except ValueError:
+            break
+        peer = address
+        if not is_trusted(address):
+            break
+    return peer
+
+
+class RequestReference:
+    """Give every request a short reference that error pages show and log lines carry."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        request.reference = secrets.token_hex(4)  # type: ignore[attr-defined]
+        return self.get_response(request)
+
+
+class ResponseHeaders:
+    """Headers that Django has no setting for. Answers of the portal are private and never cached."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        response = self.get_response(request)
+        response.headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
+        response.headers.setdefault(
+            "Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()"
+        )
+        if not request.path.startswith(settings.STATIC_URL):
+            response.headers["Cache-Control"] = "no-store"
+            patch_vary_headers(response, ["Cookie", "HX-Request"])
+        return response
+
+
+class SignInRequired(LoginRequiredMiddleware):
+    """Private by default, and aware of what the browser can do with a redirect.
+
+    A fragment must send the whole page to sign-in. A POST whose session has ended comes back to a
+    page that can be opened, never to a path that only takes POST.
+    """
+
+    def handle_no_permission(
+        self, request: HttpRequest, view_func: Callable[..., HttpResponseBase]
+    ) -> HttpResponse:
+        destination = page_to_return_to(request)
+        target = f"{reverse(settings.LOGIN_URL)}?{urlencode({'next': destination})}"
+        if request.headers.get("HX-Request") == "true":
+            return HttpResponseClientRedirect(target)
+        return HttpResponse(status=HTTPStatus.FOUND, headers={"Location": target})
+
+
+def page_to_return_to(request: HttpRequest) -> str:
+    """Return the path of the page to open after sign-in, for any request."""
+    match = request.resolver_match
+    is_page = request.method in SAFE_METHODS and request.headers.get("HX-Request") != "true"
+    if match is None or (is_page and match.url_name not in ("invitation_connect",)):
+        return request.get_full_path()
+    if "public_id" in match.kwargs:
+        return reverse("invitation", kwargs={"public_id": match.kwargs["public_id"]})
+    try:
+        return reverse("board" if match.url_name == "board_rows" else match.view_name)
+    except NoReverseMatch:
+        return reverse("board")

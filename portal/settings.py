@@ -1,0 +1,307 @@
+"""Every setting of the portal, and the only reader of the environment.
+
+Values come from the environment, then from `.env` beside manage.py. Whatever is wrong fails at
+start with the variable's name; defaults are the secure ones. Secrets may also be given as files:
+`NAME_FILE` instead of `NAME`.
+"""
+
+import ipaddress
+from contextlib import suppress
+from email.utils import parseaddr
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.csp import CSP
+
+from portal.getscreen.links import AllowedHosts
+from portal.getscreen.types import Secret
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+RELEASE = "0.1.0"
+
+env = environ.Env()
+env_file = Path(env.str("ENV_FILE", default=str(BASE_DIR / ".env")))
+if env_file.is_file():
+    environ.Env.read_env(env_file, encoding="utf-8")
+
+
+def secret(name: str, *, default_file: Path | None = None, required: bool = True) -> str:
+    """Return the secret `name` from the environment or, stripped, from the file `NAME_FILE`."""
+    value: str = env.str(name, default="").strip()
+    if value:
+        return value
+    file = env.str(f"{name}_FILE", default=str(default_file or ""))
+    if file and (file != str(default_file) or Path(file).exists()):
+        try:
+            value = Path(file).read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise ImproperlyConfigured(f"{name}_FILE: cannot read {file} ({error.strerror}).") from None
+    if required and not value:
+        raise ImproperlyConfigured(f"Set {name} (or {name}_FILE) in the environment or in .env.")
+    return value
+
+
+def choice(name: str, choices: tuple[str, ...], default: str) -> str:
+    value: str = env.str(name, default=default).strip().lower()
+    if value not in choices:
+        raise ImproperlyConfigured(f"{name} must be one of {', '.join(choices)}.")
+    return value
+
+
+# --- The installation ------------------------------------------------------------------------------
+
+DEBUG = env.bool("DEBUG", default=False)
+SECRET_KEY = secret("SECRET_KEY", default_file=BASE_DIR / "var" / "secret_key")
+SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
+PUBLIC_URL = env.str("PUBLIC_URL", default="http://localhost:8000").rstrip("/")
+if urlsplit(PUBLIC_URL).scheme not in ("http", "https") or not urlsplit(PUBLIC_URL).hostname:
+    raise ImproperlyConfigured("PUBLIC_URL must be the portal's address, such as https://help.example.org.")
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[urlsplit(PUBLIC_URL).hostname])
+INSECURE_HTTP = env.bool("INSECURE_HTTP", default=False)
+DEMO = env.bool("DEMO", default=False)
+REQUIRE_MFA = choice("REQUIRE_MFA", ("off", "staff", "everyone"), default="everyone")
+try:
+    TRUSTED_PROXIES = [
+        ipaddress.ip_network(entry.strip(), strict=False) for entry in env.list("TRUSTED_PROXIES", default=[])
+    ]
+except ValueError as error:
+    raise ImproperlyConfigured(f"TRUSTED_PROXIES: {error}") from None
+
+# --- Getscreen -------------------------------------------------------------------------------------
+
+GETSCREEN_API_KEY = Secret(secret("GETSCREEN_API_KEY", required=False))
+GETSCREEN_API_URL = env.str("GETSCREEN_API_URL", default="https://api.getscreen.me/v1")
+GETSCREEN_UPDATE_PATH = env.str("GETSCREEN_UPDATE_PATH", default="")
+GETSCREEN_CONNECT_PATH = env.str("GETSCREEN_CONNECT_PATH", default="")
+GETSCREEN_PROXY_URL = env.str("GETSCREEN_PROXY_URL", default="")
+GETSCREEN_CA_FILE = env.str("GETSCREEN_CA_FILE", default="")
+try:
+    GETSCREEN_LINK_HOSTS = AllowedHosts.parse(env.list("GETSCREEN_LINK_HOSTS", default=["getscreen.me"]))
+except ValueError as error:
+    raise ImproperlyConfigured(f"GETSCREEN_LINK_HOSTS: {error}") from None
+POLL_SECONDS = env.int("POLL_SECONDS", default=3)
+if not 1 <= POLL_SECONDS <= 60:
+    raise ImproperlyConfigured("POLL_SECONDS must be between 1 and 60.")
+
+# --- Django ----------------------------------------------------------------------------------------
+
+ROOT_URLCONF = "portal.urls"
+WSGI_APPLICATION = "portal.wsgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+INSTALLED_APPS = [
+    "portal.accounts",
+    "portal.audit",
+    "portal",
+    "invitations",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "portal.apps.AdminConfig",
+    "django_htmx",
+    "allauth",
+    "allauth.account",
+]
+MIDDLEWARE = [
+    "portal.middleware.TrustedProxies",
+    "portal.middleware.RequestReference",
+    "django.middleware.security.SecurityMiddleware",
+    "django.middleware.csp.ContentSecurityPolicyMiddleware",
+    "portal.middleware.ResponseHeaders",
+    "portal.health.HealthProbes",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "portal.audit.origin.RememberOrigin",
+    "portal.middleware.SignInRequired",
+    "portal.accounts.middleware.RecordDenials",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "invitations.failures.FailurePages",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "invitations.context.site",
+            ],
+        },
+    }
+]
+
+# --- Storage ---------------------------------------------------------------------------------------
+
+DATABASES: dict[str, dict[str, Any]] = {
+    "default": env.db("DATABASE_URL", default=f"sqlite:///{BASE_DIR / 'var' / 'portal.sqlite3'}"),
+}
+DATABASES["default"].update(ATOMIC_REQUESTS=False, CONN_MAX_AGE=None, CONN_HEALTH_CHECKS=True)
+if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    # FULL makes a committed audit entry survive a crash of the machine; IMMEDIATE avoids lock upgrades.
+    DATABASES["default"]["OPTIONS"] = {
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 5,
+        "init_command": "PRAGMA journal_mode=WAL;PRAGMA synchronous=FULL;PRAGMA recursive_triggers=ON",
+    }
+    if ":memory:" not in DATABASES["default"]["NAME"]:
+        with suppress(OSError):  # opening the database says it better
+            Path(DATABASES["default"]["NAME"]).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+CACHES = {
+    "default": {
+        # In the database, so that limits hold across workers; at the default of 300 entries a
+        # flood would evict the counters.
+        "BACKEND": "django.core.cache.backends.db.DatabaseCache",
+        "LOCATION": "portal_cache",
+        "OPTIONS": {"MAX_ENTRIES": 200_000},
+    }
+}
+STATIC_URL = "/static/"
+STATIC_ROOT = Path(env.str("STATIC_ROOT", default=str(BASE_DIR / "var" / "static")))
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.ManifestStaticFilesStorage"},
+}
+WHITENOISE_KEEP_ONLY_HASHED_FILES = True
+
+# --- Language and time -----------------------------------------------------------------------------
+
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English")]
+TIME_ZONE = env.str("TIME_ZONE", default="UTC")
+USE_TZ = True
+
+# --- Accounts --------------------------------------------------------------------------------------
+
+AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = "board"
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 12},
+    },
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+PASSWORD_RESET_TIMEOUT = 60 * 60
+ACCOUNT_ADAPTER = "portal.accounts.adapter.AccountAdapter"
+ACCOUNT_LOGIN_METHODS = {"username", "email"}
+ACCOUNT_SIGNUP_FIELDS = ["username*", "email", "password1*", "password2*"]
+ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False
+ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
+ACCOUNT_SESSION_REMEMBER = False
+ACCOUNT_LOGOUT_ON_PASSWORD_CHANGE = False
+ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
+ACCOUNT_DEFAULT_HTTP_PROTOCOL = urlsplit(PUBLIC_URL).scheme
+
+# --- E-mail ----------------------------------------------------------------------------------------
+
+
+def mailer() -> dict[str, Any]:
+    """Return EMAIL_URL as an entry of MAILERS. Without it, mails are printed by the process."""
+    config = env.email_url("EMAIL_URL", default="consolemail://")
+    options = {
+        "host": config.get("EMAIL_HOST"),
+        "port": config.get("EMAIL_PORT"),
+        "username": config.get("EMAIL_HOST_USER"),
+        "password": config.get("EMAIL_HOST_PASSWORD"),
+        "use_tls": config.get("EMAIL_USE_TLS"),
+        "use_ssl": config.get("EMAIL_USE_SSL"),
+        "file_path": config.get("EMAIL_FILE_PATH"),
+    }
+    backend: str = config["EMAIL_BACKEND"]
+    keys = {"smtp": ("host", "port", "username", "password", "use_tls", "use_ssl"), "filebased": ("file_path",)}
+    wanted = keys.get(backend.split(".")[-2], ())
+    return {"BACKEND": backend, "OPTIONS": {key: options[key] for key in wanted if options[key]}}
+
+
+MAILERS = {"default": mailer()}
+DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", default=f"helpdesk@{urlsplit(PUBLIC_URL).hostname}")
+if "@" not in parseaddr(DEFAULT_FROM_EMAIL)[1]:
+    raise ImproperlyConfigured("EMAIL_FROM must be an e-mail address.")
+
+# --- The browser's side ----------------------------------------------------------------------------
+
+SECURE_CSP = {
+    "default-src": [CSP.NONE],
+    "script-src": [CSP.SELF],
+    "style-src": [CSP.SELF],
+    "img-src": [CSP.SELF],
+    "font-src": [CSP.SELF],
+    "connect-src": [CSP.SELF],
+    # Browsers apply form-action to the redirect that follows Connect: without the vendor's
+    # hosts the single-use link is spent and then blocked.
+    "form-action": [CSP.SELF, *GETSCREEN_LINK_HOSTS.csp_origins()],
+    "frame-ancestors": [CSP.NONE],
+    "base-uri": [CSP.NONE],
+    "object-src": [CSP.NONE],
+}
+X_FRAME_OPTIONS = "DENY"
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+# no-referrer would make browsers send "Origin: null" with our own forms, which CSRF checks refuse.
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_SSL_REDIRECT = not INSECURE_HTTP
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
+SECURE_HSTS_SECONDS = 0 if INSECURE_HTTP else 63_072_000
+SECURE_HSTS_INCLUDE_SUBDOMAINS = not INSECURE_HTTP
+SECURE_HSTS_PRELOAD = env.bool("HSTS_PRELOAD", default=False)
+COOKIE_PREFIX = "" if INSECURE_HTTP else "__Host-"
+SESSION_COOKIE_NAME = f"{COOKIE_PREFIX}sessionid"
+SESSION_COOKIE_SECURE = not INSECURE_HTTP
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_AGE = 12 * 60 * 60
+SESSION_EXPIRE_AT_BROWSER_CLOSE = True
+CSRF_COOKIE_NAME = f"{COOKIE_PREFIX}csrftoken"
+CSRF_COOKIE_SECURE = not INSECURE_HTTP
+CSRF_COOKIE_HTTPONLY = True
+CSRF_COOKIE_SAMESITE = "Lax"
+CSRF_TRUSTED_ORIGINS = [PUBLIC_URL] if urlsplit(PUBLIC_URL).scheme == "https" else []
+CSRF_FAILURE_VIEW = "portal.views.csrf_failure"
+DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 200
+SILENCED_SYSTEM_CHECKS = [
+    "security.W021",  # preload binds the site's whole domain, so it is the administrator's choice
+]
+if INSECURE_HTTP:
+    # One explicit switch; portal.W001 takes the place of these four warnings.
+    SILENCED_SYSTEM_CHECKS += ["security.W004", "security.W008", "security.W012", "security.W016"]
+
+# --- Logs ------------------------------------------------------------------------------------------
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "filters": {"redact": {"()": "portal.log.Redact"}},
+    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["redact"]}},
+    "root": {"handlers": ["console"], "level": "INFO"},
+    "loggers": {
+        "django": {"handlers": ["console"], "level": "INFO", "propagate": False},
+        # Their debug lines would show addresses with one-time links.
+        "urllib3": {"level": "WARNING"},
+        "requests": {"level": "WARNING"},
+    },
+}

@@ -1,0 +1,20 @@
+"""The site map. The health probes are answered by a middleware, before host names are looked at."""
+
+from django.contrib import admin
+from django.urls import include, path
+
+from portal import views
+from portal.accounts import access
+from portal.audit import views as audit
+
+urlpatterns = [
+    path("", include("invitations.urls")),
+    path("audit/", access.require(*access.AUDIT)(audit.log), name="audit_log"),
+    path("accounts/", include("portal.accounts.urls")),
+    path("admin/", admin.site.urls),
+]
+
+handler400 = views.bad_request
+handler403 = views.forbidden
+handler404 = views.not_found
+handler500 = views.server_error

@@ -1,0 +1,41 @@
+"""Pages for what goes wrong before or after a view: unknown, forbidden, our own fault."""
+
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.template.loader import get_template
+from django.views.decorators.csrf import requires_csrf_token
+
+from portal import audit
+from portal.audit.kinds import Result
+
+
+@requires_csrf_token
+def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    return HttpResponse(get_template("400.html").render({}), status=400)
+
+
+@requires_csrf_token
+def forbidden(request: HttpRequest, exception: PermissionDenied | None = None) -> HttpResponse:
+    if request.user.is_authenticated and not request.user.role_names:
+        return render(request, "errors/no_role.html", status=403)
+    return render(request, "403.html", {"reason": str(exception or "")}, status=403)
+
+
+@requires_csrf_token
+def not_found(request: HttpRequest, exception: Http404 | None = None) -> HttpResponse:
+    return render(request, "404.html", status=404)
+
+
+@requires_csrf_token
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Render without a request, a database or a session: any of them may be what is broken."""
+    reference = getattr(request, "reference", "")
+    return HttpResponse(get_template("500.html").render({"reference": reference}), status=500)
+
+
+@requires_csrf_token
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """A form without a valid token. Recorded, because it can be somebody else's page at work."""
+    audit.record("access.csrf", result=Result.DENIED, target_label=request.path[:200])
+    return render(request, "403_csrf.html", status=403)

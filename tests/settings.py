@@ -1,0 +1,29 @@
+"""The portal's settings for tests: nothing from the developer's own environment, quick hashing."""
+
+import os
+
+FROM_OUTSIDE = ("DATABASE_URL",)
+for name in [name for name in os.environ if name.startswith("GETSCREEN_") and not name.startswith("GETSCREEN_CONTRACT_")]:
+    del os.environ[name]
+os.environ.update(
+    ENV_FILE="none",
+    SECRET_KEY="a-key-for-tests-only-and-nothing-else-0123456789",
+    GETSCREEN_API_KEY="test-key-not-real",
+    GETSCREEN_API_URL="http://127.0.0.1:1/v1",
+    GETSCREEN_LINK_HOSTS="getscreen.me,127.0.0.1:1",
+    PUBLIC_URL="https://testserver",
+    ALLOWED_HOSTS="testserver",
+    DEBUG="0",
+)
+for name in ("INSECURE_HTTP", "DEMO", "TRUSTED_PROXIES", "EMAIL_URL", "REQUIRE_MFA", "POLL_SECONDS", "TIME_ZONE"):
+    os.environ.pop(name, None)
+
+from portal.settings import *  # noqa: E402, F403
+
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
+WHITENOISE_AUTOREFRESH = True
+MAILERS = {"default": {"BACKEND": "django.core.mail.backends.locmem.EmailBackend"}}
