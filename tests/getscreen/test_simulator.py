@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 import requests
 
-from portal.getscreen.simulator import Simulator
+from portal.getscreen.simulator import Ledger, Simulator
 from tests.simulated import mount
 
 KEY = "test-key-not-real"
@@ -369,3 +369,10 @@ def test_the_same_seed_gives_the_same_account():
     first.add()
     second.add()
     assert first.rows() == second.rows()
+
+
+def test_a_ledger_may_forget_what_is_old():
+    ledger = Ledger(keep=2)
+    for number in range(3):
+        ledger.note_effect("created", number, NOW)
+    assert [effect.id for effect in ledger.effects] == [1, 2]

@@ -17,11 +17,14 @@ from collections.abc import Sequence
 
 from portal.getscreen.simulator import demo
 from portal.getscreen.simulator.app import Simulator
+from portal.getscreen.simulator.ledger import Ledger
 from portal.getscreen.simulator.server import Server
 
 KEY = "GETSCREEN_API_KEY"
 STDIN = 0
 EPOCH = 1_700_000_000
+# A demo may run for weeks, and nobody reads its ledger.
+LEDGER_SIZE = 1_000
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -48,6 +51,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 def _serve(options: argparse.Namespace, stopping: threading.Event) -> None:
     # A portal may remember the ids of an earlier run, so each run has ids of its own.
     simulator = Simulator(api_key=os.environ[KEY], first_id=int(time.time()) - EPOCH)
+    simulator.ledger = Ledger(keep=LEDGER_SIZE)
     with Server(simulator, options.host, options.port) as server:
         # Only now the port is known, and with it where links lead.
         simulator.public_url = server.origin

@@ -7,6 +7,7 @@ how requests are answered, and never keeps the value of a secret header.
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -38,14 +39,17 @@ class Effect:
 
 
 class Ledger:
-    """Append-only. Each reader gets a copy, so a test may look while other threads write."""
+    """Append-only. Each reader gets a copy, so a test may look while other threads write.
 
-    def __init__(self) -> None:
+    keep: how many of the latest entries of each sort are kept; None for all.
+    """
+
+    def __init__(self, keep: int | None = None) -> None:
         self._lock = threading.Lock()
-        self._requests: list[Request] = []
-        self._effects: list[Effect] = []
-        self._links: list[str] = []
-        self._turbo_links: list[str] = []
+        self._requests: deque[Request] = deque(maxlen=keep)
+        self._effects: deque[Effect] = deque(maxlen=keep)
+        self._links: deque[str] = deque(maxlen=keep)
+        self._turbo_links: deque[str] = deque(maxlen=keep)
 
     @property
     def requests(self) -> tuple[Request, ...]:

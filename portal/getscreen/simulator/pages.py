@@ -30,7 +30,7 @@ PAGE = Template("""<!doctype html>
 </head>
 <body>
 <main>
-<p class="stamp">Simulated. Nothing here reaches a real computer.</p>
+<p class="stamp">Simulation, no real computer</p>
 <h1>$title</h1>
 $content
 </main>
