@@ -1,0 +1,37 @@
+// Dialogs: a[data-dialog] opens the sheet of its page in place; whatever goes wrong, the browser goes to that page instead.
+const dialog = document.getElementById("dialog");
+const isPlain = (event) => event.button === 0 && !(event.ctrlKey || event.metaKey || event.shiftKey || event.altKey);
+
+async function open(link) {
+  const answer = await fetch(link.href);
+  if (!answer.ok || answer.redirected) throw new Error("not a sheet");
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const sheet = document.importNode(page.getElementById("sheet"), true);
+  link.closest("[popover]")?.hidePopover();
+  dialog.replaceChildren(...sheet.childNodes);
+  dialog.setAttribute("aria-label", dialog.querySelector("h1, h2").textContent);
+  dialog.showModal();
+}
+
+if (dialog?.showModal) {
+  addEventListener("click", (event) => {
+    const link = event.target.closest("a[data-dialog]");
+    if (!link || !isPlain(event)) return;
+    event.preventDefault();
+    open(link).catch(() => location.assign(link.href));
+  });
+  dialog.addEventListener("click", (event) => {
+    if (!event.target.closest("[data-cancel]")) return;
+    event.preventDefault();
+    dialog.close();
+  });
+}
+
+// <button commandfor command="show-modal | close"> for browsers without invoker commands
+if (!("commandForElement" in HTMLButtonElement.prototype)) {
+  addEventListener("click", (event) => {
+    const button = event.target.closest("[commandfor]");
+    const target = button && document.getElementById(button.getAttribute("commandfor"));
+    if (target) button.getAttribute("command") === "close" ? target.close() : target.showModal();
+  });
+}
