@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import ssl
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,6 +20,7 @@ from urllib3 import HTTPConnectionPool, PoolManager
 from urllib3.connection import HTTPConnection
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 
+from portal.getscreen.client import TIMINGS, Timing
 from portal.getscreen.simulator import Simulator
 from portal.getscreen.simulator.exchange import exchange
 from portal.getscreen.simulator.steps import Pause, Reset, Step
@@ -43,6 +45,11 @@ def mount(
     for address in (url, simulator.public_url):
         parts = urlsplit(address)
         session.mount(f"{parts.scheme}://{parts.netloc}/", adapter)
+
+
+def quick_timings() -> dict[str, Timing]:
+    """The client's attempts, with waits short enough for tests that fail on a real port."""
+    return {name: replace(timing, connect=1.0, read=0.5, deadline=5.0) for name, timing in TIMINGS.items()}
 
 
 class SimulatedAdapter(HTTPAdapter):
