@@ -1,0 +1,109 @@
+"""Which links of the vendor are followed: one normal form, one allow-list, everything else refused.
+
+Decides by text alone. Knows nothing of requests, pages or settings.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+MAX_LENGTH = 2048
+RFC_3986 = re.compile(r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]*\Z")
+LABEL = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)\Z")
+DOUBLED = re.compile(r"\A(https?://)https?://")
+
+
+class LinkRefused(ValueError):
+    """A link that nobody should follow. The message never contains it."""
+
+
+def is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def is_host_name(host: str) -> bool:
+    """Say whether `host` is plain lower-case labels. Internationalised names read differently in browsers."""
+    labels = host.split(".")
+    return len(host) <= 253 and all(LABEL.match(label) and not label.startswith("xn--") for label in labels)
+
+
+@dataclass(frozen=True, slots=True)
+class AllowedHosts:
+    """The hosts links may lead to: names with everything below them, and exact `host:port` pairs."""
+
+    names: tuple[str, ...]
+    exact: tuple[tuple[str, int], ...]
+
+    @classmethod
+    def parse(cls, entries: Iterable[str]) -> AllowedHosts:
+        """Read the entries of the setting. Raises ValueError for one that is not a host."""
+        names: list[str] = []
+        exact: list[tuple[str, int]] = []
+        for entry in entries:
+            host, colon, port = entry.strip().partition(":")
+            if not is_host_name(host) or (colon and not is_port(port)):
+                raise ValueError(f"{entry!r} is not a host name or host:port.")
+            if colon:
+                exact.append((host, int(port)))
+            elif "." in host or is_loopback(host):
+                names.append(host)
+            else:
+                raise ValueError(f"{entry!r} would allow a whole top-level domain.")
+        if not names and not exact:
+            raise ValueError("at least one host is needed.")
+        return cls(tuple(names), tuple(exact))
+
+    def csp_origins(self) -> list[str]:
+        """Return the same hosts as sources for Content-Security-Policy."""
+        origins: list[str] = []
+        for name in self.names:
+            origins += [f"https://{name}"] if is_loopback(name) else [f"https://{name}", f"https://*.{name}"]
+        for host, port in self.exact:
+            schemes = ("http", "https") if is_loopback(host) else ("https",)
+            origins += [f"{scheme}://{host}:{port}" for scheme in schemes]
+        return origins
+
+    def allows(self, scheme: str, host: str, port: int | None) -> bool:
+        if port is None:
+            return scheme == "https" and any(host == name or host.endswith(f".{name}") for name in self.names)
+        return (host, port) in self.exact and (scheme == "https" or is_loopback(host))
+
+
+def is_port(text: str) -> bool:
+    return text.isascii() and text.isdigit() and 0 < int(text) < 65536
+
+
+def normalise(link: object, allowed: AllowedHosts) -> str:
+    """Return `link` in its one normal form. Raises LinkRefused unless it leads to an allowed host.
+
+    The vendor's samples carry `https://https://` and `&amp;`: one of each is mended, no more.
+    """
+    if not isinstance(link, str) or not 0 < len(link) <= MAX_LENGTH:
+        raise LinkRefused("not a link of reasonable length")
+    link = DOUBLED.sub(r"\1", link.replace("&amp;", "&"), count=1)
+    if not RFC_3986.match(link):
+        raise LinkRefused("characters that no link has")
+    scheme, separator, rest = link.partition("://")
+    if not separator or scheme not in ("https", "http"):
+        raise LinkRefused("not an https link")
+    check_authority(scheme, re.split(r"[/?#]", rest, maxsplit=1)[0], link, allowed)
+    return link
+
+
+def check_authority(scheme: str, authority: str, link: str, allowed: AllowedHosts) -> None:
+    host, colon, port = authority.partition(":")
+    if not is_host_name(host) or (colon and not is_port(port)):
+        raise LinkRefused("not a plain host name")
+    parsed = urlsplit(link)
+    same = (parsed.hostname, parsed.port, parsed.username) == (host, int(port) if colon else None, None)
+    if not same or not allowed.allows(scheme, host, int(port) if colon else None):
+        raise LinkRefused("a host that is not on the list")

@@ -1,0 +1,117 @@
+"""People, a simulated Getscreen and browsers that are signed in, for every test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group
+from django.test import Client as Browser
+
+from invitations import sync
+from invitations.models import Invitation, Snapshot
+from portal.accounts import roles
+from portal.accounts.models import User
+from portal.getscreen import configured
+from portal.getscreen.client import Client
+from portal.getscreen.simulator import Simulator
+
+PASSWORD = "correct horse battery staple"
+
+
+@pytest.fixture
+def make_person(db: None) -> Callable[..., User]:
+    def make(name: str, *role_names: str, **fields: Any) -> User:
+        user = User.objects.create_user(name, f"{name}@example.org", PASSWORD, **fields)
+        user.groups.set(Group.objects.filter(name__in=role_names))
+        return user
+
+    return make
+
+
+@pytest.fixture
+def agent(make_person: Callable[..., User]) -> User:
+    return make_person("agent", roles.AGENT, first_name="Mika", last_name="Lind")
+
+
+@pytest.fixture
+def colleague(make_person: Callable[..., User]) -> User:
+    return make_person("colleague", roles.AGENT, first_name="Joss", last_name="Imre")
+
+
+@pytest.fixture
+def outsider(make_person: Callable[..., User]) -> User:
+    return make_person("outsider", is_staff=True)
+
+
+@pytest.fixture
+def lead(make_person: Callable[..., User]) -> User:
+    return make_person("lead", roles.TEAM_LEAD)
+
+
+@pytest.fixture
+def auditor(make_person: Callable[..., User]) -> User:
+    return make_person("auditor", roles.AUDITOR)
+
+
+@pytest.fixture
+def admin(make_person: Callable[..., User]) -> User:
+    return make_person("admin", roles.ADMINISTRATOR)
+
+
+@pytest.fixture
+def vendor(monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulator]:
+    """The simulated Getscreen, reached by the portal's real client without sockets."""
+    import requests
+    from django.conf import settings
+
+    from tests.simulated import mount
+
+    simulator = Simulator(api_key=settings.GETSCREEN_API_KEY.reveal(), public_url="https://go.getscreen.me", seed=1)
+    session = requests.Session()
+    mount(session, simulator, url="http://127.0.0.1:1/v1")
+    client = Client(
+        api_key=settings.GETSCREEN_API_KEY,
+        base_url=settings.GETSCREEN_API_URL,
+        link_hosts=settings.GETSCREEN_LINK_HOSTS,
+        session=session,
+        sleep=lambda seconds: None,
+    )
+    monkeypatch.setattr(configured, "client", lambda: client)
+    yield simulator
+
+
+@pytest.fixture
+def look(vendor: Simulator, db: None) -> Callable[[], Snapshot]:
+    """One round of the watcher; returns the snapshot after it."""
+
+    def run() -> Snapshot:
+        sync.run_round(configured.client())
+        return Snapshot.load()
+
+    return run
+
+
+@pytest.fixture
+def browser_of() -> Callable[[User], Browser]:
+    """A browser in which a person is signed in, over https."""
+
+    def sign_in(user: User) -> Browser:
+        browser = Browser(headers={"user-agent": "test"})
+        browser.defaults["wsgi.url_scheme"] = "https"
+        browser.force_login(user)
+        return browser
+
+    return sign_in
+
+
+@pytest.fixture
+def anonymous() -> Browser:
+    browser = Browser()
+    browser.defaults["wsgi.url_scheme"] = "https"
+    return browser
+
+
+def known(vendor_id: int) -> Invitation:
+    return Invitation.objects.get(vendor_id=vendor_id)

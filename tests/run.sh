@@ -1,0 +1,11 @@
+# The suite, on SQLite and, where a server can be started, its database part on PostgreSQL. Called by `make test`.
+set -eu
+BIN=${BIN:-.venv/bin}
+"$BIN/python" -m tests.tools
+"$BIN/python" -m pytest -q --cov --cov-report= "$@"
+if postgres=$("$BIN/python" -m tests.postgres start); then
+    trap '"$BIN/python" -m tests.postgres stop' EXIT
+    DATABASE_URL=$postgres "$BIN/python" -m pytest -q -m "not browser" --cov --cov-append --cov-report= "$@"
+fi
+"$BIN/python" -m coverage combine -q --append 2>/dev/null || true
+"$BIN/python" -m coverage report --fail-under="${COVERAGE:-95}"
