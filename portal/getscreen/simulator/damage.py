@@ -168,8 +168,9 @@ def text_data(content: Record, options: Options) -> None:
     content["data"] = "none"
 
 
-def update_status(content: Record, options: Options) -> None:
-    content["status"] = 4
+def update_failed(answer: Answer, options: Options) -> Answer:
+    """An internal error by the documentation, under a 200."""
+    return answer.with_payload({"status": 4})
 
 
 def bare_list(content: Record, options: Options) -> list[Any]:

@@ -56,7 +56,7 @@ def hang(answer: Answer, options: Options) -> Script:
 
 
 def slow(answer: Answer, options: Options) -> Script:
-    yield Pause(options.get("seconds", 1.0))
+    yield Pause(options.get("seconds", 0.25))
     yield head_of(answer) + answer.body
 
 
@@ -72,7 +72,7 @@ def drip_headers(answer: Answer, options: Options) -> Script:
 
 def _dripping(content: bytes, options: Options) -> Script:
     for byte in content:
-        yield Pause(options.get("interval", 0.5))
+        yield Pause(options.get("interval", 1.0))
         yield bytes([byte])
 
 
