@@ -62,7 +62,7 @@ def create(*, by: User, client_name: str = "", ticket: str = "", note: str = "",
         return result_of(twin)
     refuse_without_quota(by)
     known = list(Invitation.objects.of_account(client.fingerprint).open().values_list("vendor_id", flat=True))
-    facts = {"client_name": client_name, "ticket": ticket, "note": note, "known_ids": known}
+    facts: dict[str, Any] = {"client_name": client_name, "ticket": ticket, "note": note, "known_ids": known}
     try:
         with operation("create", by=by, account=client.fingerprint, token=token, **facts) as op:
             return call_create(client, op)

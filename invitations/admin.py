@@ -21,7 +21,15 @@ class PolicyAdmin(AuditedAdmin):
 
 @admin.register(Invitation)
 class InvitationAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not subscriptable at run time
-    list_display = ("display_name", "status", "created_by_name", "taken_by_name", "ticket", "created_at", "closed_at")
+    list_display = (
+        "display_name",
+        "status",
+        "created_by_name",
+        "taken_by_name",
+        "ticket",
+        "created_at",
+        "closed_at",
+    )
     list_filter = ("status", "is_external")
     search_fields = ("client_name", "ticket", "created_by_name")
     exclude = ("code", "invite_url")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
@@ -17,7 +16,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from invitations.models import RECENTLY_CLOSED, Invitation, Policy, Snapshot, Status
-from invitations.presentation import Health, Row
+from invitations.presentation import Health, Row, tag_of
 from portal.accounts.access import Access
 from portal.accounts.models import User
 
@@ -106,7 +105,7 @@ class Board:
         facts = (
             self.snapshot.revision,
             self.user.pk,
-            sorted(vars(self.may).items()),
+            *sorted(name for name, is_allowed in vars(self.may).items() if is_allowed),
             self.rows_url,
             settings.LANGUAGE_CODE,
             settings.RELEASE,
@@ -116,7 +115,7 @@ class Board:
             self.policy.recording,
             int(timezone.now().timestamp()) // 60,  # closed rows leave, waiting ones become late
         )
-        return hashlib.blake2b(repr(facts).encode(), digest_size=12).hexdigest()
+        return tag_of(*facts)
 
     @cached_property
     def scope(self) -> list[Row]:
@@ -124,9 +123,7 @@ class Board:
         rows = Invitation.objects.visible_to(self.user).on_board(timezone.now()).fetch_mode(FETCH_RAISE)
         if self.whose == "mine":
             rows = rows.filter(created_by=self.user) | rows.filter(taken_by=self.user)
-        return [
-            Row(row, self.user, self.may, self.policy, self.snapshot.account, self.health.can_act) for row in rows
-        ]
+        return [Row(row, self.user, self.may, self.policy, self.snapshot.account, self.health.can_act) for row in rows]
 
     @property
     def total(self) -> int:
@@ -165,7 +162,12 @@ class Board:
         if not self.query:
             return True
         invitation, text = row.invitation, self.query.casefold()
-        fields = [invitation.client_name, invitation.ticket, invitation.created_by_name, invitation.taken_by_name]
+        fields = [
+            invitation.client_name,
+            invitation.ticket,
+            invitation.created_by_name,
+            invitation.taken_by_name,
+        ]
         digits = "".join(text.split())
         by_code = row.can_copy and digits.isdigit() and digits in invitation.code
         return by_code or any(text in field.casefold() for field in fields)

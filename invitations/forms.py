@@ -8,7 +8,6 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from invitations.models import NAME_LENGTH
-from invitations.tokens import new_token
 
 BIDI = set("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
 
@@ -51,11 +50,6 @@ class CreateForm(forms.Form):
     token = forms.CharField(max_length=64, required=False, widget=forms.HiddenInput)
 
     FIELDS = ("client_name", "ticket", "note")
-
-    def new_token(self) -> None:
-        """Give the form another token: what was sent with the old one has certainly not happened."""
-        self.data = self.data.copy()
-        self.data["token"] = new_token()
 
 
 class RenameForm(forms.Form):

@@ -232,7 +232,9 @@ class Operation(models.Model):
         ]
         indexes: ClassVar = [
             models.Index(
-                fields=["state", "started_at"], name="invitations_unsettled", condition=~Q(state__in=["ok", "failed"])
+                fields=["state", "started_at"],
+                name="invitations_unsettled",
+                condition=~Q(state__in=["ok", "failed"]),
             )
         ]
 

@@ -38,13 +38,14 @@ def apply(invitation: Invitation, remote: RemoteInvitation, *, at: datetime, pre
     """Bring the row up to what the vendor says, save it, and return whether a person could see a difference."""
     before = [getattr(invitation, name) for name in VISIBLE_FIELDS]
     old_status = invitation.status if invitation.pk else None
-    invitation.raw_status = remote.raw_status if remote.status == Status.UNKNOWN else ""
+    status = Status(int(remote.status))
+    invitation.raw_status = remote.raw_status if status == Status.UNKNOWN else ""
     invitation.client_name = remote.client_name[:NAME_LENGTH]
     invitation.client_os = remote.client_os or invitation.client_os
     invitation.has_preview = bool(remote.preview_url)
     invitation.code = remote.code
     invitation.invite_url = remote.invite_url
-    kind = move(invitation, Status(int(remote.status)), at=at)
+    kind = move(invitation, status, at=at)
     if invitation.pk and before == [getattr(invitation, name) for name in VISIBLE_FIELDS]:
         return False
     invitation.save()

@@ -94,7 +94,12 @@ def described(op: Operation) -> dict[str, Any]:
 
 
 def facts_of(error: GetscreenError) -> dict[str, Any]:
-    return {"error": type(error).__name__, "method": error.operation, "status": error.status, "reason": error.reason}
+    return {
+        "error": type(error).__name__,
+        "method": error.operation,
+        "status": error.status,
+        "reason": error.reason,
+    }
 
 
 def succeed(op: Operation, data: dict[str, Any] | None = None, *, phase: str = Phase.OUTCOME) -> None:
@@ -117,9 +122,7 @@ def close(op: Operation, state: State, data: dict[str, Any] | None, *, result: s
     op.state = state
     op.finished_at = timezone.now()
     op.save()
-    audit.record(
-        f"invitation.{op.verb}", phase=phase, result=result, actor=op.by, data=data or {}, **described(op)
-    )
+    audit.record(f"invitation.{op.verb}", phase=phase, result=result, actor=op.by, data=data or {}, **described(op))
 
 
 def abandon_interrupted() -> int:

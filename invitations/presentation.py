@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,6 +13,12 @@ from django.utils.translation import gettext_lazy
 from invitations.models import Entry, Invitation, Policy, Snapshot, Status
 from portal.accounts.access import Access
 from portal.accounts.models import User
+
+
+def tag_of(*facts: object) -> str:
+    """Return a polling tag: another one for other facts, and no secret."""
+    return hashlib.blake2b("\x1f".join(map(str, facts)).encode(), digest_size=12).hexdigest()
+
 
 WHY = {
     Status.WAITING: gettext_lazy("You can connect once the client has joined."),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import secrets
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -46,6 +47,19 @@ TROUBLES: tuple[tuple[type[GetscreenError], Trouble], ...] = (
     (Malformed, Trouble.GARBLED),
     (Unavailable, Trouble.UNREACHABLE),
 )
+
+
+WRITTEN = [
+    "revision",
+    "remaining",
+    "trouble",
+    "dropped",
+    "trouble_since",
+    "pause_until",
+    "account",
+    "good_at",
+    "attempted_at",
+]  # not the lease, which another watcher may take meanwhile
 
 
 class Lease:
@@ -102,17 +116,13 @@ def write(snapshot: Snapshot, client: Client, listing: Listing, gone: list[Invit
     snapshot.good_at, snapshot.attempted_at = began, began
     if changed or visible != (snapshot.remaining, snapshot.trouble, snapshot.dropped > 0, snapshot.account):
         snapshot.revision += 1
-    snapshot.save(
-        update_fields=[
-            "revision", "remaining", "trouble", "dropped", "trouble_since", "pause_until", "account", "good_at", "attempted_at",
-        ]
-    )  # fmt: skip
+    snapshot.save(update_fields=WRITTEN)
 
 
 def seen_within(snapshot: Snapshot, began: datetime) -> int:
     """Return the seconds since the previous good look: how precise "first seen" is."""
     if snapshot.good_at is None:
-        return settings.POLL_SECONDS
+        return int(settings.POLL_SECONDS)
     return max(1, round((began - snapshot.good_at).total_seconds()))
 
 
@@ -189,7 +199,7 @@ def keep_trouble(error: GetscreenError, *, account: str, at: datetime, lease_tok
         snapshot = Snapshot.objects.select_for_update().get_or_create(pk=1)[0]
         if lease_token and snapshot.lease_token != lease_token:
             return
-        changes = {"attempted_at": at, "pause_until": pause(error, at), "account": account}
+        changes: dict[str, Any] = {"attempted_at": at, "pause_until": pause(error, at), "account": account}
         if snapshot.trouble != trouble:
             changes |= {"trouble": trouble, "trouble_since": snapshot.trouble_since or at}
             changes["revision"] = F("revision") + 1

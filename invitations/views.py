@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 from http import HTTPStatus
 from typing import Any
@@ -13,7 +12,7 @@ from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.db.models import Q
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -24,10 +23,10 @@ from invitations.board import Board
 from invitations.context import health, policy_of, snapshot_of
 from invitations.forms import CreateForm, RenameForm
 from invitations.models import Invitation, Policy, Status
-from invitations.presentation import Row, timeline
+from invitations.presentation import Row, tag_of, timeline
 from invitations.tokens import new_token
 from portal.accounts import roles
-from portal.accounts.access import Access, require
+from portal.accounts.access import Access, SignedInRequest, require
 from portal.getscreen.types import ConnectLink
 
 HISTORY_PAGE = 50
@@ -47,7 +46,7 @@ class OneTimeRedirect(HttpResponseRedirect):
         return "<OneTimeRedirect>"
 
 
-def board_for(request: HttpRequest) -> Board:
+def board_for(request: SignedInRequest) -> Board:
     return Board(
         user=request.user,
         query=request.GET,
@@ -59,7 +58,7 @@ def board_for(request: HttpRequest) -> Board:
 
 @require_GET
 @require(roles.SEE)
-def board(request: HttpRequest) -> HttpResponse:
+def board(request: SignedInRequest) -> HttpResponse:
     """Show every open invitation the viewer may see, those who wait for a person first."""
     context = {"board": board_for(request), "form_token": new_token()}
     return render(request, "invitations/board.html", context)
@@ -67,13 +66,13 @@ def board(request: HttpRequest) -> HttpResponse:
 
 @require_GET
 @require(roles.SEE)
-def board_rows(request: HttpRequest) -> HttpResponse:
+def board_rows(request: SignedInRequest) -> HttpResponse:
     """The polled part of the board; 304 while it would look the same."""
     shown = board_for(request)
     return polled(request, shown.tag, "invitations/board.html#rows", {"board": shown})
 
 
-def polled(request: HttpRequest, tag: str, template: str, context: dict[str, Any]) -> HttpResponse:
+def polled(request: SignedInRequest, tag: str, template: str, context: dict[str, Any]) -> HttpResponse:
     """Answer a poll: nothing if the tag is the one the page shows, else the fragment with its new tag."""
     if request.headers.get("HX-PTag") == tag:
         response = HttpResponse(status=HTTPStatus.NOT_MODIFIED)
@@ -86,7 +85,7 @@ def polled(request: HttpRequest, tag: str, template: str, context: dict[str, Any
     return response
 
 
-def find(request: HttpRequest, public_id: str) -> Invitation:
+def find(request: SignedInRequest, public_id: str) -> Invitation:
     """Return the invitation if the viewer may see it, else raise Http404."""
     invitation = get_object_or_404(Invitation.objects.visible_to(request.user), public_id=public_id)
     request.invitation = invitation  # type: ignore[attr-defined]  # failure pages name it
@@ -95,7 +94,7 @@ def find(request: HttpRequest, public_id: str) -> Invitation:
 
 @require_http_methods(["GET", "POST"])
 @require(roles.CREATE)
-def new(request: HttpRequest) -> HttpResponse:
+def new(request: SignedInRequest) -> HttpResponse:
     """Create an invitation. A GET only pre-fills the form and never spends quota."""
     if request.method == "GET":
         initial = {name: request.GET.get(name, "").replace("\x00", "") for name in CreateForm.FIELDS}
@@ -111,7 +110,7 @@ def new(request: HttpRequest) -> HttpResponse:
 
 @require_GET
 @require(roles.SEE)
-def detail(request: HttpRequest, public_id: str) -> HttpResponse:
+def detail(request: SignedInRequest, public_id: str) -> HttpResponse:
     """Show one invitation: what to tell the client, what happened, what can be done."""
     invitation = find(request, public_id)
     return render(request, "invitations/detail.html", detail_context(request, invitation))
@@ -119,24 +118,31 @@ def detail(request: HttpRequest, public_id: str) -> HttpResponse:
 
 @require_GET
 @require(roles.SEE)
-def live(request: HttpRequest, public_id: str) -> HttpResponse:
+def live(request: SignedInRequest, public_id: str) -> HttpResponse:
     """The polled part of the detail page."""
     context = detail_context(request, find(request, public_id))
     return polled(request, context["tag"], "invitations/detail.html#live", context)
 
 
-def detail_context(request: HttpRequest, invitation: Invitation) -> dict[str, Any]:
+def detail_context(request: SignedInRequest, invitation: Invitation) -> dict[str, Any]:
     policy = policy_of(request)
     state = health(request)
     may = Access(request.user)
     row = Row(invitation, request.user, may, policy, snapshot_of(request).account, state.can_act)
     entries = timeline(invitation)
-    facts = (invitation.pk, snapshot_of(request).revision, entries, row.connect, state.state, state.trouble)
+    facts = (
+        invitation.pk,
+        snapshot_of(request).revision,
+        len(entries),
+        row.connect,
+        state.state,
+        state.trouble,
+    )
     return {
         "invitation": invitation,
         "row": row,
         "timeline": entries,
-        "tag": hashlib.blake2b(repr(facts).encode(), digest_size=12).hexdigest(),
+        "tag": tag_of(*facts),
         "poll_seconds": settings.POLL_SECONDS,
         "share_message": share_message(invitation, policy) if row.can_copy else "",
         "is_new": is_new(invitation, request),
@@ -146,7 +152,7 @@ def detail_context(request: HttpRequest, invitation: Invitation) -> dict[str, An
     }
 
 
-def is_new(invitation: Invitation, request: HttpRequest) -> bool:
+def is_new(invitation: Invitation, request: SignedInRequest) -> bool:
     """Say whether the viewer made it a moment ago, so that the page opens on what to share."""
     age = (timezone.now() - invitation.created_at).total_seconds()
     return invitation.is_owned_by(request.user) and invitation.status == Status.WAITING and age < 120
@@ -171,7 +177,7 @@ def share_message(invitation: Invitation, policy: Policy) -> str:
 
 @require_POST
 @require(roles.CONNECT)
-def connect(request: HttpRequest, public_id: str) -> HttpResponse:
+def connect(request: SignedInRequest, public_id: str) -> HttpResponse:
     """Fetch a single-use link for a person's click and send the browser there, once."""
     refuse_prefetch(request)
     invitation = find(request, public_id)
@@ -184,7 +190,7 @@ def connect(request: HttpRequest, public_id: str) -> HttpResponse:
     return OneTimeRedirect(link)
 
 
-def refuse_prefetch(request: HttpRequest) -> None:
+def refuse_prefetch(request: SignedInRequest) -> None:
     purposes = request.headers.get("Sec-Purpose", "") + request.headers.get("Purpose", "")
     if "prefetch" in purposes or "preview" in purposes:
         raise PermissionDenied
@@ -192,7 +198,7 @@ def refuse_prefetch(request: HttpRequest) -> None:
 
 @require_http_methods(["GET", "POST"])
 @require(roles.MANAGE_OWN, roles.MANAGE_ANY)
-def rename(request: HttpRequest, public_id: str) -> HttpResponse:
+def rename(request: SignedInRequest, public_id: str) -> HttpResponse:
     invitation = manageable(request, public_id)
     form = RenameForm(request.POST or None, initial={"client_name": invitation.client_name})
     context = {"form": form, "invitation": invitation}
@@ -207,7 +213,7 @@ def rename(request: HttpRequest, public_id: str) -> HttpResponse:
 
 @require_http_methods(["GET", "POST"])
 @require(roles.MANAGE_OWN, roles.MANAGE_ANY)
-def close(request: HttpRequest, public_id: str) -> HttpResponse:
+def close(request: SignedInRequest, public_id: str) -> HttpResponse:
     invitation = manageable(request, public_id)
     context = {"invitation": invitation}
     if request.method == "GET":
@@ -218,7 +224,7 @@ def close(request: HttpRequest, public_id: str) -> HttpResponse:
     return redirect("invitation", public_id=public_id)
 
 
-def manageable(request: HttpRequest, public_id: str) -> Invitation:
+def manageable(request: SignedInRequest, public_id: str) -> Invitation:
     """Return the invitation, or raise PermissionDenied if it is not the viewer's to rename and close."""
     invitation = find(request, public_id)
     if not actions.may_manage(request.user, invitation):
@@ -228,7 +234,7 @@ def manageable(request: HttpRequest, public_id: str) -> Invitation:
 
 @require_GET
 @require(roles.SEE_CODES)
-def preview(request: HttpRequest, public_id: str) -> HttpResponse:
+def preview(request: SignedInRequest, public_id: str) -> HttpResponse:
     """Show the client's desktop, fetched by the server. The picture stays in no cache."""
     refuse_prefetch(request)
     invitation = find(request, public_id)
@@ -245,19 +251,21 @@ def preview(request: HttpRequest, public_id: str) -> HttpResponse:
 
 @require_GET
 @require(roles.SEE_CODES)
-def qr(request: HttpRequest, public_id: str) -> HttpResponse:
+def qr(request: SignedInRequest, public_id: str) -> HttpResponse:
     """Return the client's link as a QR code."""
     invitation = find(request, public_id)
     if not (invitation.invite_url and invitation.is_open):
         raise Http404
     image = io.BytesIO()
-    segno.make(invitation.invite_url, error="m").save(image, kind="svg", border=2, xmldecl=False, dark="#000", light="#fff")
+    segno.make(invitation.invite_url, error="m").save(
+        image, kind="svg", border=2, xmldecl=False, dark="#000", light="#fff"
+    )
     return HttpResponse(image.getvalue(), content_type="image/svg+xml")
 
 
 @require_GET
 @require(roles.SEE)
-def history(request: HttpRequest) -> HttpResponse:
+def history(request: SignedInRequest) -> HttpResponse:
     """List closed invitations, the last closed first, with search."""
     query = request.GET.get("q", "").replace("\x00", "").strip()[:100]
     rows = Invitation.objects.visible_to(request.user).filter(status=Status.CLOSED).order_by("-closed_at", "-pk")

@@ -93,7 +93,7 @@ class SignInRequired(LoginRequiredMiddleware):
     page that can be opened, never to a path that only takes POST.
     """
 
-    def handle_no_permission(
+    def handle_no_permission(  # type: ignore[override]
         self, request: HttpRequest, view_func: Callable[..., HttpResponseBase]
     ) -> HttpResponse:
         destination = page_to_return_to(request)

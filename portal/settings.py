@@ -231,7 +231,10 @@ def mailer() -> dict[str, Any]:
         "file_path": config.get("EMAIL_FILE_PATH"),
     }
     backend: str = config["EMAIL_BACKEND"]
-    keys = {"smtp": ("host", "port", "username", "password", "use_tls", "use_ssl"), "filebased": ("file_path",)}
+    keys = {
+        "smtp": ("host", "port", "username", "password", "use_tls", "use_ssl"),
+        "filebased": ("file_path",),
+    }
     wanted = keys.get(backend.split(".")[-2], ())
     return {"BACKEND": backend, "OPTIONS": {key: options[key] for key in wanted if options[key]}}
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group
-from django.test import Client as Browser
+from django.test import Client as DjangoBrowser
 
 from invitations import sync
 from invitations.models import Invitation, Snapshot
@@ -18,6 +18,13 @@ from portal.getscreen.client import Client
 from portal.getscreen.simulator import Simulator
 
 PASSWORD = "correct horse battery staple"
+
+
+class Browser(DjangoBrowser):
+    """Django's test browser, always over https."""
+
+    def generic(self, method: str, path: str, *args: Any, **kwargs: Any) -> Any:
+        return super().generic(method, path, *args, **kwargs | {"secure": True})
 
 
 @pytest.fixture
@@ -79,7 +86,7 @@ def vendor(monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulator]:
         sleep=lambda seconds: None,
     )
     monkeypatch.setattr(configured, "client", lambda: client)
-    yield simulator
+    return simulator
 
 
 @pytest.fixture
@@ -99,7 +106,6 @@ def browser_of() -> Callable[[User], Browser]:
 
     def sign_in(user: User) -> Browser:
         browser = Browser(headers={"user-agent": "test"})
-        browser.defaults["wsgi.url_scheme"] = "https"
         browser.force_login(user)
         return browser
 
@@ -108,9 +114,7 @@ def browser_of() -> Callable[[User], Browser]:
 
 @pytest.fixture
 def anonymous() -> Browser:
-    browser = Browser()
-    browser.defaults["wsgi.url_scheme"] = "https"
-    return browser
+    return Browser()
 
 
 def known(vendor_id: int) -> Invitation:

@@ -3,7 +3,9 @@
 import os
 
 FROM_OUTSIDE = ("DATABASE_URL",)
-for name in [name for name in os.environ if name.startswith("GETSCREEN_") and not name.startswith("GETSCREEN_CONTRACT_")]:
+for name in [
+    name for name in os.environ if name.startswith("GETSCREEN_") and not name.startswith("GETSCREEN_CONTRACT_")
+]:
     del os.environ[name]
 os.environ.update(
     ENV_FILE="none",
@@ -15,7 +17,15 @@ os.environ.update(
     ALLOWED_HOSTS="testserver",
     DEBUG="0",
 )
-for name in ("INSECURE_HTTP", "DEMO", "TRUSTED_PROXIES", "EMAIL_URL", "REQUIRE_MFA", "POLL_SECONDS", "TIME_ZONE"):
+for name in (
+    "INSECURE_HTTP",
+    "DEMO",
+    "TRUSTED_PROXIES",
+    "EMAIL_URL",
+    "REQUIRE_MFA",
+    "POLL_SECONDS",
+    "TIME_ZONE",
+):
     os.environ.pop(name, None)
 
 from portal.settings import *  # noqa: E402, F403

@@ -2,13 +2,13 @@
 
 import django.db.models.deletion
 import django.utils.timezone
-import invitations.models
 from django.conf import settings
 from django.db import migrations, models
 
+import invitations.models
+
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
@@ -17,131 +17,305 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
-            name='Policy',
+            name="Policy",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('helpdesk_name', models.CharField(default='Helpdesk', max_length=60, verbose_name="helpdesk's name")),
-                ('recording', models.CharField(choices=[('default', 'As set at Getscreen'), ('on', 'Always record'), ('off', 'Never record'), ('ask', 'Ask at each connection')], default='default', max_length=8, verbose_name='recording')),
-                ('previews', models.CharField(choices=[('shown', 'Shown on the board'), ('click', 'Shown after a click'), ('off', 'Never shown')], default='click', max_length=8, verbose_name='desktop previews')),
+                (
+                    "id",
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
+                ),
+                (
+                    "helpdesk_name",
+                    models.CharField(default="Helpdesk", max_length=60, verbose_name="helpdesk's name"),
+                ),
+                (
+                    "recording",
+                    models.CharField(
+                        choices=[
+                            ("default", "As set at Getscreen"),
+                            ("on", "Always record"),
+                            ("off", "Never record"),
+                            ("ask", "Ask at each connection"),
+                        ],
+                        default="default",
+                        max_length=8,
+                        verbose_name="recording",
+                    ),
+                ),
+                (
+                    "previews",
+                    models.CharField(
+                        choices=[
+                            ("shown", "Shown on the board"),
+                            ("click", "Shown after a click"),
+                            ("off", "Never shown"),
+                        ],
+                        default="click",
+                        max_length=8,
+                        verbose_name="desktop previews",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'policy',
-                'verbose_name_plural': 'policy',
-                'default_permissions': ('view', 'change'),
+                "verbose_name": "policy",
+                "verbose_name_plural": "policy",
+                "default_permissions": ("view", "change"),
             },
         ),
         migrations.CreateModel(
-            name='Snapshot',
+            name="Snapshot",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('revision', models.BigIntegerField(default=1)),
-                ('good_at', models.DateTimeField(null=True)),
-                ('attempted_at', models.DateTimeField(null=True)),
-                ('remaining', models.IntegerField(null=True)),
-                ('dropped', models.IntegerField(default=0)),
-                ('trouble', models.CharField(blank=True, choices=[('', 'None'), ('starting', 'Starting'), ('unreachable', 'Getscreen does not answer'), ('quota', 'Plan limit used up'), ('key', 'API key rejected'), ('garbled', 'Answer not understood'), ('address', 'Wrong address')], default='starting', max_length=12)),
-                ('trouble_since', models.DateTimeField(null=True)),
-                ('pause_until', models.DateTimeField(null=True)),
-                ('account', models.CharField(blank=True, max_length=16)),
-                ('lease_token', models.CharField(blank=True, max_length=32)),
-                ('lease_until', models.DateTimeField(null=True)),
+                (
+                    "id",
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
+                ),
+                ("revision", models.BigIntegerField(default=1)),
+                ("good_at", models.DateTimeField(null=True)),
+                ("attempted_at", models.DateTimeField(null=True)),
+                ("remaining", models.IntegerField(null=True)),
+                ("dropped", models.IntegerField(default=0)),
+                (
+                    "trouble",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("", "None"),
+                            ("starting", "Starting"),
+                            ("unreachable", "Getscreen does not answer"),
+                            ("quota", "Plan limit used up"),
+                            ("key", "API key rejected"),
+                            ("garbled", "Answer not understood"),
+                            ("address", "Wrong address"),
+                        ],
+                        default="starting",
+                        max_length=12,
+                    ),
+                ),
+                ("trouble_since", models.DateTimeField(null=True)),
+                ("pause_until", models.DateTimeField(null=True)),
+                ("account", models.CharField(blank=True, max_length=16)),
+                ("lease_token", models.CharField(blank=True, max_length=32)),
+                ("lease_until", models.DateTimeField(null=True)),
             ],
             options={
-                'default_permissions': (),
+                "default_permissions": (),
             },
         ),
         migrations.CreateModel(
-            name='Invitation',
+            name="Invitation",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('public_id', models.CharField(default=invitations.models.new_public_id, editable=False, max_length=32, unique=True)),
-                ('account', models.CharField(max_length=16)),
-                ('vendor_id', models.BigIntegerField()),
-                ('status', models.SmallIntegerField(choices=[(0, 'Waiting for client'), (1, 'Client joined'), (2, 'In session'), (3, 'Closed'), (-1, 'Unknown')], default=0)),
-                ('raw_status', models.CharField(blank=True, max_length=20)),
-                ('code', models.CharField(blank=True, max_length=64)),
-                ('invite_url', models.CharField(blank=True, max_length=2048)),
-                ('client_name', models.CharField(blank=True, max_length=100, verbose_name='client name')),
-                ('client_os', models.CharField(blank=True, max_length=20)),
-                ('has_preview', models.BooleanField(default=False)),
-                ('ticket', models.CharField(blank=True, max_length=100, verbose_name='ticket')),
-                ('note', models.TextField(blank=True, max_length=2000, verbose_name='note')),
-                ('is_external', models.BooleanField(default=False)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('created_by_name', models.CharField(blank=True, max_length=150)),
-                ('taken_at', models.DateTimeField(blank=True, null=True)),
-                ('taken_by_name', models.CharField(blank=True, max_length=150)),
-                ('joined_at', models.DateTimeField(blank=True, null=True)),
-                ('active_at', models.DateTimeField(blank=True, null=True)),
-                ('closed_at', models.DateTimeField(blank=True, db_index=True, null=True)),
-                ('changed_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('created_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='created', to=settings.AUTH_USER_MODEL)),
-                ('taken_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='taken', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
+                ),
+                (
+                    "public_id",
+                    models.CharField(
+                        default=invitations.models.new_public_id, editable=False, max_length=32, unique=True
+                    ),
+                ),
+                ("account", models.CharField(max_length=16)),
+                ("vendor_id", models.BigIntegerField()),
+                (
+                    "status",
+                    models.SmallIntegerField(
+                        choices=[
+                            (0, "Waiting for client"),
+                            (1, "Client joined"),
+                            (2, "In session"),
+                            (3, "Closed"),
+                            (-1, "Unknown"),
+                        ],
+                        default=0,
+                    ),
+                ),
+                ("raw_status", models.CharField(blank=True, max_length=20)),
+                ("code", models.CharField(blank=True, max_length=64)),
+                ("invite_url", models.CharField(blank=True, max_length=2048)),
+                ("client_name", models.CharField(blank=True, max_length=100, verbose_name="client name")),
+                ("client_os", models.CharField(blank=True, max_length=20)),
+                ("has_preview", models.BooleanField(default=False)),
+                ("ticket", models.CharField(blank=True, max_length=100, verbose_name="ticket")),
+                ("note", models.TextField(blank=True, max_length=2000, verbose_name="note")),
+                ("is_external", models.BooleanField(default=False)),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("created_by_name", models.CharField(blank=True, max_length=150)),
+                ("taken_at", models.DateTimeField(blank=True, null=True)),
+                ("taken_by_name", models.CharField(blank=True, max_length=150)),
+                ("joined_at", models.DateTimeField(blank=True, null=True)),
+                ("active_at", models.DateTimeField(blank=True, null=True)),
+                ("closed_at", models.DateTimeField(blank=True, db_index=True, null=True)),
+                ("changed_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="created",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "taken_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="taken",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'invitation',
-                'verbose_name_plural': 'invitations',
-                'ordering': ['-created_at', '-pk'],
-                'permissions': [('see_board', 'See the board and the details of invitations'), ('see_codes', 'See codes, links and desktop previews'), ('create_invitation', 'Create invitations'), ('connect_invitation', 'Connect to clients'), ('manage_own_invitation', "Rename and close one's own invitations"), ('manage_any_invitation', "Rename and close everybody's invitations")],
-                'default_permissions': ('view',),
+                "verbose_name": "invitation",
+                "verbose_name_plural": "invitations",
+                "ordering": ["-created_at", "-pk"],
+                "permissions": [
+                    ("see_board", "See the board and the details of invitations"),
+                    ("see_codes", "See codes, links and desktop previews"),
+                    ("create_invitation", "Create invitations"),
+                    ("connect_invitation", "Connect to clients"),
+                    ("manage_own_invitation", "Rename and close one's own invitations"),
+                    ("manage_any_invitation", "Rename and close everybody's invitations"),
+                ],
+                "default_permissions": ("view",),
             },
         ),
         migrations.CreateModel(
-            name='Entry',
+            name="Entry",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('kind', models.CharField(choices=[('created', 'Created'), ('found', 'Made outside the portal'), ('joined', 'Client joined'), ('left', 'Client left'), ('connected', 'Connected'), ('active', 'Session running'), ('renamed', 'Renamed'), ('closed', 'Closed'), ('closed_outside', 'Closed outside the portal'), ('unknown', 'Unknown status')], max_length=16)),
-                ('actor_name', models.CharField(blank=True, max_length=150)),
-                ('precision', models.PositiveIntegerField(null=True)),
-                ('detail', models.CharField(blank=True, max_length=300)),
-                ('invitation', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='entries', to='invitations.invitation')),
+                (
+                    "id",
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
+                ),
+                ("at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("created", "Created"),
+                            ("found", "Made outside the portal"),
+                            ("joined", "Client joined"),
+                            ("left", "Client left"),
+                            ("connected", "Connected"),
+                            ("active", "Session running"),
+                            ("renamed", "Renamed"),
+                            ("closed", "Closed"),
+                            ("closed_outside", "Closed outside the portal"),
+                            ("unknown", "Unknown status"),
+                        ],
+                        max_length=16,
+                    ),
+                ),
+                ("actor_name", models.CharField(blank=True, max_length=150)),
+                ("precision", models.PositiveIntegerField(null=True)),
+                ("detail", models.CharField(blank=True, max_length=300)),
+                (
+                    "invitation",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="entries",
+                        to="invitations.invitation",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['at', 'pk'],
-                'default_permissions': (),
+                "ordering": ["at", "pk"],
+                "default_permissions": (),
             },
         ),
         migrations.CreateModel(
-            name='Operation',
+            name="Operation",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('reference', models.CharField(max_length=32, unique=True)),
-                ('verb', models.CharField(max_length=10)),
-                ('token', models.CharField(blank=True, max_length=64)),
-                ('state', models.CharField(choices=[('pending', 'Under way'), ('ok', 'Done'), ('failed', 'Failed'), ('unknown', 'Unknown')], default='pending', max_length=8)),
-                ('started_at', models.DateTimeField(db_index=True, default=django.utils.timezone.now)),
-                ('finished_at', models.DateTimeField(null=True)),
-                ('account', models.CharField(max_length=16)),
-                ('client_name', models.CharField(blank=True, max_length=100)),
-                ('ticket', models.CharField(blank=True, max_length=100)),
-                ('note', models.TextField(blank=True)),
-                ('known_ids', models.JSONField(default=list)),
-                ('by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='operations', to=settings.AUTH_USER_MODEL)),
-                ('invitation', models.ForeignKey(null=True, on_delete=django.db.models.deletion.CASCADE, related_name='operations', to='invitations.invitation')),
+                (
+                    "id",
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
+                ),
+                ("reference", models.CharField(max_length=32, unique=True)),
+                ("verb", models.CharField(max_length=10)),
+                ("token", models.CharField(blank=True, max_length=64)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("pending", "Under way"),
+                            ("ok", "Done"),
+                            ("failed", "Failed"),
+                            ("unknown", "Unknown"),
+                        ],
+                        default="pending",
+                        max_length=8,
+                    ),
+                ),
+                ("started_at", models.DateTimeField(db_index=True, default=django.utils.timezone.now)),
+                ("finished_at", models.DateTimeField(null=True)),
+                ("account", models.CharField(max_length=16)),
+                ("client_name", models.CharField(blank=True, max_length=100)),
+                ("ticket", models.CharField(blank=True, max_length=100)),
+                ("note", models.TextField(blank=True)),
+                ("known_ids", models.JSONField(default=list)),
+                (
+                    "by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="operations",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "invitation",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="operations",
+                        to="invitations.invitation",
+                    ),
+                ),
             ],
             options={
-                'default_permissions': (),
+                "default_permissions": (),
             },
         ),
         migrations.AddIndex(
-            model_name='invitation',
-            index=models.Index(fields=['status', 'closed_at'], name='invitations_on_board'),
+            model_name="invitation",
+            index=models.Index(fields=["status", "closed_at"], name="invitations_on_board"),
         ),
         migrations.AddConstraint(
-            model_name='invitation',
-            constraint=models.UniqueConstraint(fields=('account', 'vendor_id'), name='invitations_invitation_vendor_unique', violation_error_message='This invitation is known already.'),
+            model_name="invitation",
+            constraint=models.UniqueConstraint(
+                fields=("account", "vendor_id"),
+                name="invitations_invitation_vendor_unique",
+                violation_error_message="This invitation is known already.",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='invitation',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('closed_at__isnull', False), ('status', 3)), models.Q(models.Q(('status', 3), _negated=True), ('closed_at__isnull', True)), _connector='OR'), name='invitations_invitation_closed_has_time', violation_error_message='A closed invitation has the time of its closing, an open one has none.'),
+            model_name="invitation",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("closed_at__isnull", False), ("status", 3)),
+                    models.Q(models.Q(("status", 3), _negated=True), ("closed_at__isnull", True)),
+                    _connector="OR",
+                ),
+                name="invitations_invitation_closed_has_time",
+                violation_error_message="A closed invitation has the time of its closing, an open one has none.",
+            ),
         ),
         migrations.AddIndex(
-            model_name='operation',
-            index=models.Index(condition=models.Q(('state__in', ['ok', 'failed']), _negated=True), fields=['state', 'started_at'], name='invitations_unsettled'),
+            model_name="operation",
+            index=models.Index(
+                condition=models.Q(("state__in", ["ok", "failed"]), _negated=True),
+                fields=["state", "started_at"],
+                name="invitations_unsettled",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='operation',
-            constraint=models.UniqueConstraint(condition=models.Q(('token', ''), _negated=True), fields=('by', 'verb', 'token'), name='invitations_operation_once_per_form', violation_error_message='This form has been sent already.'),
+            model_name="operation",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("token", ""), _negated=True),
+                fields=("by", "verb", "token"),
+                name="invitations_operation_once_per_form",
+                violation_error_message="This form has been sent already.",
+            ),
         ),
     ]

@@ -17,6 +17,12 @@ from portal.accounts.models import User
 View = Callable[..., HttpResponseBase]
 
 
+class SignedInRequest(HttpRequest):
+    """A request behind the sign-in, for annotations: its user is one of ours."""
+
+    user: User
+
+
 class Access:
     """What one person may do, as the booleans templates read."""
 

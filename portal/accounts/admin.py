@@ -49,7 +49,7 @@ admin.site.unregister(Group)  # importing Django's own admin registered it
 
 
 @admin.register(User)
-class UserAdmin(AuditedAdmin, DjangoUserAdmin):
+class UserAdmin(AuditedAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
     list_display = ("username", "email", "first_name", "last_name", "roles", "is_active", "last_login")
     list_filter = ("is_active", "groups")
     readonly_fields = ("last_login", "date_joined")

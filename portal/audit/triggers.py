@@ -79,9 +79,7 @@ def are_installed(connection: BaseDatabaseWrapper) -> bool:
     """Compare what the database has with what it should have."""
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
-            cursor.execute(
-                "SELECT tgname FROM pg_trigger WHERE tgrelid = 'audit_event'::regclass AND tgenabled = 'A'"
-            )
+            cursor.execute("SELECT tgname FROM pg_trigger WHERE tgrelid = 'audit_event'::regclass AND tgenabled = 'A'")
             return set(POSTGRESQL) <= {row[0] for row in cursor.fetchall()}
         cursor.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'")
         found = {name: _squeeze(sql) for name, sql in cursor.fetchall()}

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.paginator import Paginator
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_GET
@@ -21,7 +21,7 @@ PAGE_SIZE = 50
 
 
 @require_GET
-def log(request: HttpRequest) -> HttpResponse:
+def log(request: Any) -> HttpResponse:
     """Show the events the viewer may see. Opening it, and each new filter, is itself an event."""
     form = FilterForm(request.GET)
     filters = form.cleaned_data if form.is_valid() else getattr(form, "cleaned_data", {})

@@ -64,6 +64,5 @@ def refuse_taken(port: int) -> None:
             probe.bind(("127.0.0.1", port))
         except OSError:
             raise CommandError(
-                f"Port {port} is in use by another program. Stop it, or choose another: "
-                "manage.py start --port 8001"
+                f"Port {port} is in use by another program. Stop it, or choose another: manage.py start --port 8001"
             ) from None

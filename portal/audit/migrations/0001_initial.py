@@ -4,40 +4,75 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='Event',
+            name="Event",
             fields=[
-                ('seq', models.PositiveBigIntegerField(primary_key=True, serialize=False)),
-                ('at', models.DateTimeField(db_index=True)),
-                ('kind', models.CharField(db_index=True, max_length=64)),
-                ('phase', models.CharField(choices=[('intent', 'Started'), ('outcome', 'Ended'), ('single', 'Single'), ('reconciled', 'Settled later')], max_length=12)),
-                ('reference', models.CharField(blank=True, db_index=True, max_length=32)),
-                ('result', models.CharField(blank=True, choices=[('ok', 'Done'), ('denied', 'Refused'), ('failed', 'Failed'), ('unknown', 'Unknown')], max_length=8)),
-                ('actor_id', models.BigIntegerField(db_index=True, null=True)),
-                ('actor_name', models.CharField(blank=True, max_length=150)),
-                ('actor_roles', models.CharField(blank=True, max_length=200)),
-                ('auth_method', models.CharField(blank=True, max_length=40)),
-                ('origin_ip', models.GenericIPAddressField(null=True)),
-                ('user_agent', models.CharField(blank=True, max_length=200)),
-                ('target_type', models.CharField(blank=True, max_length=40)),
-                ('target_id', models.CharField(blank=True, db_index=True, max_length=64)),
-                ('target_label', models.CharField(blank=True, max_length=250)),
-                ('data', models.JSONField(default=dict)),
+                ("seq", models.PositiveBigIntegerField(primary_key=True, serialize=False)),
+                ("at", models.DateTimeField(db_index=True)),
+                ("kind", models.CharField(db_index=True, max_length=64)),
+                (
+                    "phase",
+                    models.CharField(
+                        choices=[
+                            ("intent", "Started"),
+                            ("outcome", "Ended"),
+                            ("single", "Single"),
+                            ("reconciled", "Settled later"),
+                        ],
+                        max_length=12,
+                    ),
+                ),
+                ("reference", models.CharField(blank=True, db_index=True, max_length=32)),
+                (
+                    "result",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("ok", "Done"),
+                            ("denied", "Refused"),
+                            ("failed", "Failed"),
+                            ("unknown", "Unknown"),
+                        ],
+                        max_length=8,
+                    ),
+                ),
+                ("actor_id", models.BigIntegerField(db_index=True, null=True)),
+                ("actor_name", models.CharField(blank=True, max_length=150)),
+                ("actor_roles", models.CharField(blank=True, max_length=200)),
+                ("auth_method", models.CharField(blank=True, max_length=40)),
+                ("origin_ip", models.GenericIPAddressField(null=True)),
+                ("user_agent", models.CharField(blank=True, max_length=200)),
+                ("target_type", models.CharField(blank=True, max_length=40)),
+                ("target_id", models.CharField(blank=True, db_index=True, max_length=64)),
+                ("target_label", models.CharField(blank=True, max_length=250)),
+                ("data", models.JSONField(default=dict)),
             ],
             options={
-                'verbose_name': 'event',
-                'verbose_name_plural': 'events',
-                'ordering': ['-seq'],
-                'permissions': [('view_own_events', "See one's own actions in the audit log"), ('view_team_events', "See the team's actions in the audit log"), ('view_all_events', 'See every action in the audit log')],
-                'default_permissions': ('view',),
-                'constraints': [models.CheckConstraint(condition=models.Q(('seq__gte', 1)), name='audit_event_seq_positive'), models.CheckConstraint(condition=models.Q(models.Q(('phase', 'intent'), ('result', '')), models.Q(('phase', 'intent'), _negated=True), _connector='OR'), name='audit_event_intent_has_no_result')],
+                "verbose_name": "event",
+                "verbose_name_plural": "events",
+                "ordering": ["-seq"],
+                "permissions": [
+                    ("view_own_events", "See one's own actions in the audit log"),
+                    ("view_team_events", "See the team's actions in the audit log"),
+                    ("view_all_events", "See every action in the audit log"),
+                ],
+                "default_permissions": ("view",),
+                "constraints": [
+                    models.CheckConstraint(condition=models.Q(("seq__gte", 1)), name="audit_event_seq_positive"),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("phase", "intent"), ("result", "")),
+                            models.Q(("phase", "intent"), _negated=True),
+                            _connector="OR",
+                        ),
+                        name="audit_event_intent_has_no_result",
+                    ),
+                ],
             },
         ),
     ]
