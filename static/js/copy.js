@@ -1,4 +1,4 @@
-// Copy buttons: [data-copy="text"] copies, says so, and selects the text where copying is blocked. [data-dismiss] removes what it names.
+// Copy buttons: [data-copy="text"] copies, says so, and selects the text where copying is blocked. [data-dismiss] removes what it names, [data-print] prints.
 const said = document.getElementById("said");
 const words = document.getElementById("words")?.dataset ?? {};
 
@@ -27,4 +27,5 @@ addEventListener("click", async (event) => {
 addEventListener("click", (event) => {
   const button = event.target.closest("[data-dismiss]");
   button?.closest(button.dataset.dismiss)?.remove();
+  if (event.target.closest("[data-print]")) print();
 });
