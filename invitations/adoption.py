@@ -34,6 +34,7 @@ def own(op: Operation, remote: RemoteInvitation) -> Invitation:
     invitation.ticket, invitation.note = op.ticket, op.note
     invitation.changed_at = now
     observations.apply(invitation, remote, at=now, precision=1)
+    invitation.client_name = invitation.client_name or op.client_name
     invitation.save()
     Entry.objects.create(
         invitation=invitation,

@@ -39,7 +39,17 @@ def start() -> str:
     if os.geteuid() == 0:
         shutil.chown(STATE, "postgres", "postgres")
     data, port = STATE / "data", free_port()
-    run(str(programs / "initdb"), "-D", str(data), "-U", "portal", "--auth=trust", "-E", "UTF8", "--locale=C.UTF-8")
+    run(
+        str(programs / "initdb"),
+        "-D",
+        str(data),
+        "-U",
+        "portal",
+        "--auth=trust",
+        "-E",
+        "UTF8",
+        "--locale=C.UTF-8",
+    )
     options = f"-h 127.0.0.1 -p {port} -k {STATE} -c fsync=off -c full_page_writes=off -c max_connections=50"
     run(str(programs / "pg_ctl"), "-D", str(data), "-o", options, "-l", str(STATE / "log"), "-w", "start")
     return f"postgres://portal@127.0.0.1:{port}/postgres"

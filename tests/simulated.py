@@ -73,9 +73,7 @@ class SimulatedAdapter(HTTPAdapter):
             ConnectionCls = Connection
 
             def __init__(self, *args: Any, **kwargs: Any) -> None:
-                super().__init__(
-                    *args, **{name: value for name, value in kwargs.items() if name not in TLS_OPTIONS}
-                )
+                super().__init__(*args, **{name: value for name, value in kwargs.items() if name not in TLS_OPTIONS})
 
         self.poolmanager = PoolManager(num_pools=2, maxsize=10)
         self.poolmanager.pool_classes_by_scheme = {"http": Pool, "https": Pool}

@@ -103,9 +103,7 @@ def test_a_joined_client_has_a_system_and_a_picture(send, simulator, session):
 
 def test_a_key_sent_along_for_a_picture_is_noticed(session, simulator):
     session.get("https://go.getscreen.me/preview/x.png", headers={"X-Api-Key": KEY}, timeout=1)
-    assert [effect.detail for effect in simulator.ledger.effects if effect.kind == "key_leaked"] == [
-        "preview"
-    ]
+    assert [effect.detail for effect in simulator.ledger.effects if effect.kind == "key_leaked"] == ["preview"]
 
 
 def test_update_renames(send, simulator):

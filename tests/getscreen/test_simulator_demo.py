@@ -141,9 +141,7 @@ def rows_of(process):
     assert word == "ready"
     with requests.Session() as session:
         session.trust_env = False
-        answer = session.get(
-            f"http://127.0.0.1:{port}/v1/support/list", headers={"X-Api-Key": KEY}, timeout=5
-        ).json()
+        answer = session.get(f"http://127.0.0.1:{port}/v1/support/list", headers={"X-Api-Key": KEY}, timeout=5).json()
     return port, answer["data"]
 
 

@@ -65,9 +65,7 @@ class Call:
     @classmethod
     def read(cls, environ: WSGIEnvironment) -> Call:
         headers = {
-            name[5:].replace("_", "-").lower(): value
-            for name, value in environ.items()
-            if name.startswith("HTTP_")
+            name[5:].replace("_", "-").lower(): value for name, value in environ.items() if name.startswith("HTTP_")
         }
         query = dict(parse_qsl(environ.get("QUERY_STRING", ""), keep_blank_values=True))
         length = int(environ.get("CONTENT_LENGTH") or 0)
@@ -124,9 +122,7 @@ class Simulator(Account):
         update_paths: Iterable[str] = ("support/update",),
         unknown_id_status: int = 400,
     ) -> None:
-        super().__init__(
-            public_url=public_url, remaining=remaining, clock=clock, seed=seed, first_id=first_id
-        )
+        super().__init__(public_url=public_url, remaining=remaining, clock=clock, seed=seed, first_id=first_id)
         self.api_key = api_key
         self.update_paths = frozenset(update_paths)
         self.unknown_id_status = unknown_id_status

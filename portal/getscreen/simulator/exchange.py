@@ -65,9 +65,7 @@ def _read(reader: BinaryIO) -> WSGIEnvironment | None:
     return _environ(words[0], words[1], headers, reader.read(length), words[2])
 
 
-def _environ(
-    method: str, target: str, headers: http.client.HTTPMessage, body: bytes, protocol: str
-) -> WSGIEnvironment:
+def _environ(method: str, target: str, headers: http.client.HTTPMessage, body: bytes, protocol: str) -> WSGIEnvironment:
     path, _, query = target.partition("?")
     host, _, port = headers.get("Host", "localhost").partition(":")
     return {

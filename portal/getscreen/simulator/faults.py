@@ -95,9 +95,7 @@ DEFINED: tuple[Fault, ...] = (
     Fault("text_type", True, damage.content_type, fits=WITH_BODY, harmless=WITH_BODY),
     Fault("extra_fields", True, damage.member(b'"extra": {"a": [1]}'), fits=WITH_BODY, harmless=WITH_BODY),
     # JSON of another shape.
-    Fault(
-        "wrong_types", True, damage.payload(damage.wrong_types), fits=WITH_BODY, harmless=("list", "history")
-    ),
+    Fault("wrong_types", True, damage.payload(damage.wrong_types), fits=WITH_BODY, harmless=("list", "history")),
     Fault("null_data", True, damage.top(damage.null_data), fits=WITH_DATA),
     Fault("text_data", True, damage.top(damage.text_data), fits=WITH_DATA),
     Fault("bare_list", True, damage.payload(damage.bare_list), fits=WITH_BODY, harmless=("list",)),
@@ -107,9 +105,7 @@ DEFINED: tuple[Fault, ...] = (
     Fault("many_rows", True, damage.top(damage.many_rows), fits=("list",), harmless=("list",)),
     Fault("no_remain", True, damage.top(damage.no_remain), fits=("list",), harmless=("list",)),
     Fault("odd_remain", True, damage.top(damage.odd_remain), fits=("list",), harmless=("list",)),
-    Fault(
-        "unknown_status", True, damage.payload(damage.unknown_status), fits=(*ROWS, "update"), harmless=ROWS
-    ),
+    Fault("unknown_status", True, damage.payload(damage.unknown_status), fits=(*ROWS, "update"), harmless=ROWS),
     Fault("unknown_os", True, damage.field("client_os", "beos"), fits=ROWS, harmless=ROWS),
     Fault("null_name", True, damage.field("client_name", None), fits=ROWS, harmless=ROWS),
     Fault("odd_time", True, damage.field("create_time", -1), fits=ROWS, harmless=ROWS),

@@ -62,9 +62,7 @@ def _paragraphs(*texts: str) -> str:
 
 
 def _button(label: str, action: str, style: str = "") -> str:
-    return (
-        f'<form method="post"><button class="{style}" name="action" value="{action}">{label}</button></form>'
-    )
+    return f'<form method="post"><button class="{style}" name="action" value="{action}">{label}</button></form>'
 
 
 def _code(row: Row) -> str:
