@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from invitations.models import Invitation
 from invitations.refusals import ActionRefused
+from invitations.tokens import new_token
 from portal.getscreen.errors import (
     BadRequest,
     GetscreenError,
@@ -195,7 +196,9 @@ class FailurePages:
             return None
         failure = describe(request, exception)
         template, context = form_page(request)
-        return render(request, template, context | {"failure": failure}, status=failure.wording.status)
+        return render(
+            request, template, context | {"failure": failure, "form_token": new_token()}, status=failure.wording.status
+        )
 
 
 def form_page(request: HttpRequest) -> tuple[str, dict[str, Any]]:

@@ -43,14 +43,17 @@ class NoteField(forms.CharField):
         return "\n".join(one_line(line) for line in text.splitlines()).strip()
 
 
+FIRST = forms.TextInput(attrs={"autofocus": True, "autocomplete": "off"})
+
+
 class CreateForm(forms.Form):
-    client_name = OneLineField(label=_("Client name"), max_length=NAME_LENGTH, required=False)
+    client_name = OneLineField(label=_("Client name"), max_length=NAME_LENGTH, required=False, widget=FIRST)
     ticket = OneLineField(label=_("Ticket"), max_length=100, required=False)
-    note = NoteField(label=_("Note"), max_length=2000, required=False)
+    note = NoteField(label=_("Note"), max_length=2000, required=False, help_text=_("Only your team sees it."))
     token = forms.CharField(max_length=64, required=False, widget=forms.HiddenInput)
 
     FIELDS = ("client_name", "ticket", "note")
 
 
 class RenameForm(forms.Form):
-    client_name = OneLineField(label=_("Client name"), max_length=NAME_LENGTH)
+    client_name = OneLineField(label=_("Client name"), max_length=NAME_LENGTH, widget=FIRST)
