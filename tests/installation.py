@@ -90,7 +90,7 @@ class Installation:
             "SECRET_KEY": secrets.token_urlsafe(50),
             "DATABASE_URL": f"sqlite:///{self.database}",
             "STATIC_ROOT": str(folder / "static"),
-            "EMAIL_URL": f"filemail://{self.mails}",
+            "EMAIL_URL": f"filemail:///{self.mails}",
             "GETSCREEN_API_KEY": API_KEY,
             "GETSCREEN_API_URL": vendor.url,
             "GETSCREEN_LINK_HOSTS": f"127.0.0.1:{vendor.port}",
@@ -173,6 +173,12 @@ class Installation:
             seconds=15,
             says=f"no trouble {name!r}: {self.ask('SELECT trouble FROM invitations_snapshot')}",
         )
+
+    def finish_round(self, simulator: Simulator) -> None:
+        """Wait until the watcher has written what it asked for last, so that nothing older turns up later."""
+        asked = max((request.at for request in simulator.ledger.requests if request.operation == "list"), default=0.0)
+        attempt = "SELECT (julianday(attempted_at) - 2440587.5) * 86400 FROM invitations_snapshot"
+        wait_until(lambda: (self.ask(attempt)[0][0] or 0.0) > asked - 0.5, seconds=20)
 
     def forget_everything(self) -> None:
         """Empty the board, the history and the sign-in limits; people, policy and audit log stay."""

@@ -83,6 +83,7 @@ def vendor(running: tuple[Simulator, Installation]) -> Simulator:
     for row in simulator.rows():
         simulator.remove(row)
     simulator.remaining = 100
+    installation.finish_round(simulator)
     simulator.ledger = Ledger()
     installation.forget_everything()
     installation.set_policy(recording="default", previews="click")

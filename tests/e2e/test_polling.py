@@ -1,0 +1,157 @@
+"""The page changes under the person's hands, and what they were doing stays."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+
+@pytest.fixture
+def two_rows(vendor, portal):
+    numbers = (vendor.add("Payroll laptop"), vendor.add("Reception"))
+    for number in numbers:
+        portal.known(number)
+    return numbers
+
+
+def row_of(page: Page, name: str):
+    return page.get_by_role("listitem").filter(has_text=name)
+
+
+def test_a_joined_client_is_shown_counted_and_announced_once(open_page, vendor, two_rows):
+    page = open_page("agent")
+    expect(page.locator("#favicon")).to_have_attribute("href", re.compile(r"favicon\."))
+    vendor.join(two_rows[0], "linux")
+    expect(row_of(page, "Payroll laptop")).to_contain_text("Client joined")
+    expect(row_of(page, "Payroll laptop")).to_contain_text("Linux")
+    expect(page).to_have_title(re.compile(r"^\(1\) Board"))
+    expect(page.locator("#said")).to_have_text("A client has joined and needs you.")
+    expect(page.locator("#favicon")).to_have_attribute("href", re.compile("favicon-needs"))
+    expect(page.locator("#tabs")).to_contain_text("Needs you 1")
+    vendor.leave(two_rows[0])
+    expect(page).to_have_title(re.compile(r"^Board"))
+    expect(page.locator("#favicon")).to_have_attribute("href", re.compile(r"favicon\."))
+
+
+def test_half_typed_search_focus_and_selection_stay(open_page, vendor, two_rows):
+    page = open_page("agent")
+    search = page.get_by_role("searchbox")
+    search.fill("half typed")
+    search.evaluate("(field) => field.setSelectionRange(0, 4)")
+    vendor.join(two_rows[0])
+    expect(row_of(page, "Payroll laptop")).to_contain_text("Client joined")
+    expect(search).to_be_focused()
+    expect(search).to_have_value("half typed")
+    assert search.evaluate("(field) => [field.selectionStart, field.selectionEnd]") == [0, 4]
+
+
+def test_focus_stays_on_a_row_that_moves_to_another_group(open_page, vendor, two_rows):
+    page = open_page("agent")
+    link = page.get_by_role("link", name="Payroll laptop", exact=True)
+    link.focus()
+    vendor.join(two_rows[1])
+    expect(row_of(page, "Reception")).to_contain_text("Client joined")
+    expect(link).to_be_focused()
+    vendor.join(two_rows[0])
+    expect(row_of(page, "Payroll laptop")).to_contain_text("Client joined")
+    expect(link).to_be_focused()
+
+
+def test_selected_text_stays_selected(open_page, vendor, two_rows):
+    page = open_page("agent")
+    page.get_by_role("link", name="Payroll laptop", exact=True).evaluate(
+        "(link) => getSelection().selectAllChildren(link)"
+    )
+    vendor.join(two_rows[1])
+    expect(row_of(page, "Reception")).to_contain_text("Client joined")
+    assert page.evaluate("getSelection().toString()") == "Payroll laptop"
+
+
+def test_an_open_menu_stays_open_while_rows_change(open_page, vendor, portal, two_rows):
+    page = open_page("lead")
+    page.get_by_role("button", name="More actions for Payroll laptop").click()
+    menu = page.locator(":popover-open")
+    expect(menu).to_be_visible()
+    menu.get_by_role("link", name="Rename…").focus()
+    vendor.join(two_rows[1])
+    expect(row_of(page, "Reception")).to_contain_text("Client joined")
+    vendor.add("A third one")
+    expect(row_of(page, "A third one")).to_be_visible()
+    expect(menu).to_be_visible()
+    expect(menu.get_by_role("link", name="Rename…")).to_be_focused()
+
+
+def test_an_open_dialog_and_its_text_stay(open_page, vendor, two_rows):
+    page = open_page("agent")
+    page.keyboard.press("n")
+    field = page.get_by_role("dialog").get_by_label("Client name")
+    field.fill("Half a na")
+    vendor.join(two_rows[0])
+    expect(row_of(page, "Payroll laptop")).to_contain_text("Client joined")
+    expect(field).to_be_focused()
+    expect(field).to_have_value("Half a na")
+
+
+def test_what_was_unfolded_on_the_detail_page_stays(open_page, vendor, portal, two_rows):
+    page = open_page("agent", f"/invitations/{portal.known(two_rows[0])}/")
+    page.get_by_text("Read the message first").click()
+    vendor.rename(two_rows[0], "Payroll desktop")
+    expect(page.get_by_role("heading", name="Payroll desktop")).to_be_visible()
+    expect(page.locator("#message")).to_be_visible()
+
+
+def test_an_answer_typed_before_connect_stays(open_page, vendor, portal, two_rows):
+    portal.set_policy(recording="ask")
+    vendor.join(two_rows[0])
+    page = open_page("agent", f"/invitations/{portal.known(two_rows[0], status=1)}/")
+    page.get_by_role("radio", name="Yes").check()
+    vendor.rename(two_rows[0], "Payroll desktop")
+    expect(page.get_by_role("heading", name="Payroll desktop")).to_be_visible()
+    expect(page.get_by_role("radio", name="Yes")).to_be_checked()
+    with page.context.expect_page() as opened:
+        page.get_by_role("button", name=re.compile("Connect to Payroll")).click()
+    expect(opened.value.get_by_role("heading", name="You are connected (simulated)")).to_be_visible()
+    (call,) = vendor.ledger.find("support/connect")
+    assert call.query["video"] == "true"
+
+
+def test_a_filter_stays_through_polls(open_page, vendor, two_rows):
+    page = open_page("agent", "/?f=waiting&q=Payroll")
+    expect(row_of(page, "Payroll laptop")).to_be_visible()
+    vendor.rename(two_rows[0], "Payroll desktop")
+    expect(row_of(page, "Payroll desktop")).to_be_visible()
+    expect(row_of(page, "Reception")).to_have_count(0)
+
+
+def test_unchanged_polls_bring_nothing(open_page, two_rows):
+    page = open_page("agent")
+    statuses: list[int] = []
+    page.on("response", lambda answer: statuses.append(answer.status) if "/board/rows/" in answer.url else None)
+    page.wait_for_timeout(3_500)
+    assert len(statuses) >= 2
+    assert statuses.count(304) >= len(statuses) - 1  # the minute may turn once
+
+
+def test_a_closed_invitation_is_polled_no_longer(open_page, vendor, portal, two_rows):
+    page = open_page("agent", f"/invitations/{portal.known(two_rows[0])}/")
+    vendor.close(two_rows[0])
+    expect(page.locator(".status").first).to_have_text("Closed")
+    polls: list[str] = []
+    page.on("request", lambda request: polls.append(request.url) if "/live/" in request.url else None)
+    page.wait_for_timeout(2_500)
+    assert polls == []
+
+
+def test_an_outage_is_shown_and_recovers(open_page, vendor, portal, two_rows):
+    page = open_page("agent")
+    vendor.fail("list", "status_502", times=None)
+    expect(page.get_by_role("alert")).to_contain_text("Getscreen does not answer.")
+    expect(page.get_by_role("banner")).to_contain_text("Getscreen unreachable")
+    expect(row_of(page, "Payroll laptop")).to_be_visible()
+    vendor.clear()
+    vendor.join(two_rows[0])
+    expect(row_of(page, "Payroll laptop")).to_contain_text("Client joined", timeout=15_000)
+    expect(page.get_by_role("alert")).to_have_count(0)
+    expect(page.get_by_role("banner")).to_contain_text("Live")
