@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import requests
@@ -30,13 +31,24 @@ from portal.getscreen.errors import (
 )
 from portal.getscreen.links import AllowedHosts, is_loopback
 from portal.getscreen.transport import Answer, Request, Timing, Transport, logger, redacted
-from portal.getscreen.types import ConnectLink, History, Listing, Picture, RemoteInvitation, Secret
+from portal.getscreen.types import ConnectLink, History, Listing, Picture, RemoteInvitation, Secret, Status
 
-__all__ = ["TIMINGS", "Client", "Timing", "validate_base_url", "validate_connect_path"]
+__all__ = [
+    "TIMINGS",
+    "Client",
+    "Timing",
+    "validate_base_url",
+    "validate_connect_path",
+    "validate_proxy_url",
+    "validate_update_path",
+]
 
 VENDOR_URL = "https://api.getscreen.me/v1"
 UPDATE, UPDATE_AS_PRINTED = "support/update", "agents/update"
 CONNECT = "support/connect"
+INTERNAL_ERROR = 4  # in the answer of an update
+PLAIN_URL = re.compile(r"[A-Za-z]+://[A-Za-z0-9._\-:\[\]@]+(/[A-Za-z0-9._~\-]*)*\Z")
+PLAIN_PATH = re.compile(r"[A-Za-z0-9_\-]+(/[A-Za-z0-9_\-]+)*\Z")
 KIB = 1024
 
 TIMINGS: Mapping[str, Timing] = {
@@ -50,7 +62,8 @@ TIMINGS: Mapping[str, Timing] = {
     "history": Timing(connect=2, read=4, deadline=6, attempts=2),
     "preview": Timing(connect=2, read=3, deadline=4, attempts=1),
 }
-PICTURES = ((b"\x89PNG\r\n\x1a\n", "image/png"), (b"\xff\xd8\xff", "image/jpeg"))
+PNG_START, PNG_END = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", b"\0\0\0\0IEND\xaeB`\x82"
+MARKUP = re.compile(rb"<(svg|html|script|body|!doctype|\?xml)", re.IGNORECASE)
 T = TypeVar("T")
 
 
@@ -58,24 +71,42 @@ def validate_base_url(url: str) -> str:
     """Return `url` without a trailing slash. Raises ValueError unless https, or http on loopback."""
     try:
         parts = urlsplit(url)
-        host, _port = parts.hostname or "", parts.port
+        host, port = parts.hostname or "", parts.port
     except ValueError:
         raise ValueError("is not an address.") from None
-    if not host or parts.username is not None or parts.query or parts.fragment:
+    is_plain = PLAIN_URL.match(url) and ".." not in url and "//" not in parts.path.rstrip("/")
+    if not is_plain or not host or port == 0 or parts.username is not None:
         raise ValueError("must be a plain address such as https://api.getscreen.me/v1.")
     if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(host)):
         raise ValueError("must be https: the API key travels with every request.")
+    refuse_devices(parts.path)
     return url.rstrip("/")
 
 
 def validate_connect_path(path: str) -> str:
     """Return the path. Raises ValueError under `agents/`: those calls open devices, not invitations."""
-    if any(char in path for char in "?#%\\\r\n") or "//" in path or ".." in path or "://" in path:
+    plain = path.strip(" /")
+    if plain and not PLAIN_PATH.match(plain):
         raise ValueError("must be a plain path such as support/connect.")
-    plain = path.strip().strip("/").lower()
-    if "agents" in plain.split("/"):
+    refuse_devices(plain)
+    return plain
+
+
+def validate_update_path(path: str) -> str:
+    """Return the path. Raises ValueError under `agents/`, save for `agents/update` as the vendor prints it."""
+    return UPDATE_AS_PRINTED if path.strip(" /") == UPDATE_AS_PRINTED else validate_connect_path(path)
+
+
+def validate_proxy_url(url: str) -> str:
+    """Return `url`. Raises ValueError for a proxy that is not spoken to in HTTP."""
+    if "://" in url and urlsplit(url).scheme not in ("http", "https"):
+        raise ValueError("must be an http or https proxy.")
+    return url
+
+
+def refuse_devices(path: str) -> None:
+    if "agents" in path.lower().split("/"):
         raise ValueError("a path under agents/ opens permanent devices and is never called.")
-    return path.strip().strip("/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +116,7 @@ class Call:
     name: str
     verb: str
     timing: str
-    cap: int
+    cap: int  # bytes of the answer that are read, 0 where only the status counts
     acts: bool = False
 
 
@@ -95,7 +126,7 @@ INFO_BEFORE_CONNECT = Call("support/info", "GET", "info_before_connect", 64 * KI
 CREATE = Call("support/create", "POST", "create", 64 * KIB, acts=True)
 RENAME = Call(UPDATE, "POST", "update", 64 * KIB, acts=True)
 OPEN = Call(CONNECT, "POST", "connect", 64 * KIB, acts=True)
-CLOSE = Call("support/close", "POST", "close", 64 * KIB, acts=True)
+CLOSE = Call("support/close", "POST", "close", 0, acts=True)  # only the status counts
 HISTORY = Call("history/list", "GET", "history", 1 * KIB * KIB)
 PREVIEW = Call("preview", "GET", "preview", 512 * KIB)
 
@@ -122,10 +153,11 @@ class Client:
         self._base = validate_base_url(base_url)
         self._allowed = link_hosts
         self._connect_path = validate_connect_path(connect_path) or CONNECT
-        self._update_paths = [update_path.strip("/")] if update_path else [UPDATE, UPDATE_AS_PRINTED]
+        self._update_path = validate_update_path(update_path)  # else as this server turns out to know it
+        self._is_update_path_fixed = bool(self._update_path)
         self._timings = timings
         self._transport = Transport(
-            session=session, proxy_url=proxy_url, ca_file=ca_file, clock=clock, sleep=sleep
+            session=session, proxy_url=validate_proxy_url(proxy_url), ca_file=ca_file, clock=clock, sleep=sleep
         )
         digest = hashlib.blake2b(api_key.reveal().encode(), digest_size=4, person=b"portal-key")
         self.fingerprint = digest.hexdigest()
@@ -139,9 +171,7 @@ class Client:
         return self._understand(
             LIST,
             answer,
-            lambda body: parsing.listing(
-                body, allowed=self._allowed, now=time.time(), served_at=answer.served_at
-            ),
+            lambda body: parsing.listing(body, allowed=self._allowed, now=time.time(), served_at=answer.served_at),
         )
 
     def info(self, connection_id: int, *, before_connect: bool = False) -> RemoteInvitation:
@@ -165,24 +195,40 @@ class Client:
         called only where the first is an unknown URL, and counts only when `info` shows the new name.
         """
         body = {"connection_id": connection_id, "name": name}
-        path = self._update_paths[0]
-        try:
-            self._update(path, body)
-        except NotFound:
-            if len(self._update_paths) == 1:
-                raise
-            path = UPDATE_AS_PRINTED
-            self._update(path, body)
-            self._update_paths = [path]
-        if path != UPDATE and self.info(connection_id).client_name != name:
-            raise Malformed(RENAME.name, "the new name did not arrive", status=HTTPStatus.OK)
+        paths = [self._update_path] if self._update_path else [UPDATE, UPDATE_AS_PRINTED]
+        for path in paths:
+            try:
+                self._update(path, body)
+                break
+            except NotFound:
+                if not self._is_update_path_fixed:
+                    self._update_path = ""
+                if path == paths[-1]:
+                    raise
+        if path != UPDATE:
+            self._confirm_name(connection_id, name)
+        self._update_path = path
 
     def _update(self, path: str, body: dict[str, Any]) -> None:
         data = json.dumps(body).encode()
         answer = self._ask(RENAME, path=path, body=data, headers={"Content-Type": "application/json"})
         result = self._understand(RENAME, answer, parsing.update_status)
-        if result != 0:
+        if result == INTERNAL_ERROR:
             raise Malformed(RENAME.name, "the vendor reports an internal error", status=answer.status)
+        if result != 0:
+            raise Malformed(RENAME.name, "an unknown result", may_have_acted=True, status=answer.status)
+
+    def _confirm_name(self, connection_id: int, name: str) -> None:
+        """Raise unless `info` shows the new name. Whatever goes wrong here, the call itself has gone out."""
+        try:
+            shown = self.info(connection_id).client_name
+        except GetscreenError as failure:
+            status = failure.status
+        else:
+            if shown.strip() == parsing.clean(name).strip():
+                return
+            status = HTTPStatus.OK
+        raise Malformed(RENAME.name, "the new name did not show up", may_have_acted=True, status=status)
 
     def connect(self, connection_id: int, *, record: bool | None = None) -> ConnectLink:
         """Return a fresh link that dies at its first use. `record` None: recording as set at the vendor."""
@@ -193,12 +239,16 @@ class Client:
         return self._understand(OPEN, answer, lambda body: parsing.connect_link(body, allowed=self._allowed))
 
     def close(self, connection_id: int) -> None:
-        """Close the invitation. One that a good list no longer has is closed: a success."""
+        """Close the invitation. One that a good and whole list no longer has is closed: a success."""
         try:
             self._ask(CLOSE, params={"connection_id": connection_id})
-        except (BadRequest, NotFound) as refusal:
-            if any(found.id == connection_id for found in self.list().invitations):
-                raise refusal from None
+            return
+        except (BadRequest, NotFound) as error:
+            refusal = error
+        listing = self.list()
+        is_open = any(found.id == connection_id and found.status != Status.CLOSED for found in listing.invitations)
+        if is_open or listing.dropped:
+            raise refusal.with_traceback(None)
 
     def history(
         self,
@@ -226,53 +276,54 @@ class Client:
         checked = parsing.link(url.reveal(), self._allowed)
         if not checked:
             raise BadRequest(PREVIEW.name, "no picture, or not on an allowed host")
-        answer = self._exchange(PREVIEW, checked, {"Accept": "image/*"})
+        answer = self._exchange(PREVIEW, checked, headers={"Accept": "image/*"})
         if answer.status != HTTPStatus.OK:
             raise Unavailable(PREVIEW.name, "no picture", status=answer.status)
-        return Picture(picture_type(answer.body), answer.body)
+        claimed = answer.headers.get("Content-Type", "").strip().lower()
+        media_type = picture_type(answer.body)
+        if not media_type or not claimed.startswith("image/") or claimed.startswith("image/svg"):
+            raise Malformed(PREVIEW.name, "not a picture", status=answer.status)
+        return Picture(media_type, answer.body)
 
     def _one(self, body: Any) -> RemoteInvitation:
         return parsing.invitation(parsing.data_of(body), allowed=self._allowed, now=time.time())
 
-    def _ask(
-        self, call: Call, *, path: str = "", headers: dict[str, str] | None = None, **parts: Any
-    ) -> Answer:
+    def _ask(self, call: Call, *, path: str = "", **parts: Any) -> Answer:
         """Send a call with the key and return its answer if that says yes."""
         if not self._key:
             raise KeyRejected(call.name, "no API key is configured")
-        url = f"{self._base}/{path or call.name}"
-        answer = self._exchange(call, url, {"X-Api-Key": self._key.reveal()} | (headers or {}), **parts)
+        answer = self._exchange(call, f"{self._base}/{path or call.name}", key=self._key, **parts)
         if answer.status == HTTPStatus.FORBIDDEN and call is not LIST:
-            self._blame_key_or_id(call, answer)
-        if not HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
+            raise self._key_or_id(call, answer)
+        # What changes something and says yes in another way has changed it; a part of a list is no list.
+        if answer.status != HTTPStatus.OK and not (call.acts and 200 <= answer.status < 300):
             raise error_for(call, answer)
         return answer
 
-    def _exchange(self, call: Call, url: str, headers: dict[str, str], **parts: Any) -> Answer:
+    def _exchange(self, call: Call, url: str, **parts: Any) -> Answer:
         timing = self._timings[call.timing]
-        request = Request(call.name, call.verb, url, timing, call.cap, call.acts, headers, **parts)
-        answer = self._transport.send(request)
+        answer = self._transport.send(Request(call.name, call.verb, url, timing, call.cap, call.acts, **parts))
         if answer.status >= HTTPStatus.BAD_REQUEST:
-            logger.warning(
-                "%s %s answered %s: %s", call.verb, call.name, answer.status, redacted(answer.body)
-            )
+            text = redacted(answer.body, self._key.reveal())
+            logger.warning("%s %s answered %s: %s", call.verb, call.name, answer.status, text)
         return answer
 
-    def _blame_key_or_id(self, call: Call, answer: Answer) -> NoReturn:
+    def _key_or_id(self, call: Call, answer: Answer) -> Refused:
         """A 403 is the key's fault if `list` is refused as well, else that id's."""
         try:
             self.list()
         except KeyRejected:
-            raise KeyRejected(call.name, "the key is refused", status=answer.status) from None
+            return KeyRejected(call.name, "the key is refused", status=answer.status)
         except GetscreenError:
             pass
-        raise BadRequest(call.name, "no access to this invitation", status=answer.status)
+        return BadRequest(call.name, "no access", status=answer.status)
 
     def _understand(self, call: Call, answer: Answer, read: Callable[[Any], T]) -> T:
         try:
             return read(parsing.read_json(answer.body))
         except parsing.Unreadable as reason:
-            error = Malformed(call.name, str(reason), may_have_acted=call.acts, status=answer.status)
+            words = str(reason)
+        error = Malformed(call.name, words, may_have_acted=call.acts, status=answer.status)
         logger.warning("%s %s: %s", call.verb, call.name, error.reason)
         raise error
 
@@ -281,7 +332,7 @@ def error_for(call: Call, answer: Answer) -> GetscreenError:
     """Return what a status that is not a success means for the caller's intent."""
     status = answer.status
     if status < HTTPStatus.BAD_REQUEST:
-        return Malformed(call.name, "a redirect", may_have_acted=call.acts, status=status)
+        return Malformed(call.name, "a redirect, or not a whole answer", may_have_acted=call.acts, status=status)
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return Unavailable(call.name, "too many requests", status=status, retry_after=answer.retry_after)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -302,10 +353,12 @@ def error_for(call: Call, answer: Answer) -> GetscreenError:
 
 
 def picture_type(body: bytes) -> str:
-    """Return the media type by the first bytes. Raises Malformed for anything but a picture."""
-    for start, media_type in PICTURES:
-        if body.startswith(start):
-            return media_type
-    if body[:4] == b"RIFF" and body[8:12] == b"WEBP":
-        return "image/webp"
-    raise Malformed(PREVIEW.name, "not a picture")
+    """Return the media type by the first bytes, "" for anything but one whole picture with nothing around it."""
+    if MARKUP.search(body[:KIB]):
+        return ""
+    if body.startswith(PNG_START):
+        return "image/png" if body.endswith(PNG_END) else ""
+    if body.startswith(b"\xff\xd8\xff"):
+        return "image/jpeg" if body.endswith(b"\xff\xd9") else ""
+    is_webp = body[:4] == b"RIFF" and body[8:15] == b"WEBPVP8"
+    return "image/webp" if is_webp and int.from_bytes(body[4:8], "little") + 8 == len(body) else ""

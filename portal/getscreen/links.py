@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 MAX_LENGTH = 2048
 RFC_3986 = re.compile(r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]*\Z")
 LABEL = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)\Z")
-DOUBLED = re.compile(r"\A(https?://)https?://")
+DOUBLED = re.compile(r"\A(https?://)\1")
 
 
 class LinkRefused(ValueError):
@@ -22,12 +22,15 @@ class LinkRefused(ValueError):
 
 
 def is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
+    return host == "localhost" or (is_address(host) and ipaddress.ip_address(host).is_loopback)
+
+
+def is_address(host: str) -> bool:
     try:
-        return ipaddress.ip_address(host).is_loopback
+        ipaddress.ip_address(host)
     except ValueError:
         return False
+    return True
 
 
 def is_host_name(host: str) -> bool:
@@ -66,7 +69,8 @@ class AllowedHosts:
         """Return the same hosts as sources for Content-Security-Policy."""
         origins: list[str] = []
         for name in self.names:
-            origins += [f"https://{name}"] if is_loopback(name) else [f"https://{name}", f"https://*.{name}"]
+            below = not is_loopback(name) and not is_address(name)
+            origins += [f"https://{name}", f"https://*.{name}"] if below else [f"https://{name}"]
         for host, port in self.exact:
             schemes = ("http", "https") if is_loopback(host) else ("https",)
             origins += [f"{scheme}://{host}:{port}" for scheme in schemes]
@@ -74,12 +78,16 @@ class AllowedHosts:
 
     def allows(self, scheme: str, host: str, port: int | None) -> bool:
         if port is None:
-            return scheme == "https" and any(host == name or host.endswith(f".{name}") for name in self.names)
+            return scheme == "https" and any(host == name or is_below(host, name) for name in self.names)
         return (host, port) in self.exact and (scheme == "https" or is_loopback(host))
 
 
+def is_below(host: str, name: str) -> bool:
+    return host.endswith(f".{name}") and not is_address(name)
+
+
 def is_port(text: str) -> bool:
-    return text.isascii() and text.isdigit() and 0 < int(text) < 65536
+    return text.isascii() and text.isdigit() and len(text) <= 5 and 0 < int(text) < 65536
 
 
 def normalise(link: object, allowed: AllowedHosts) -> str:

@@ -9,31 +9,35 @@ from __future__ import annotations
 import logging
 import random
 import re
-import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
+from datetime import UTC
 from email.utils import parsedate_to_datetime
+from http.client import HTTPException
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
-from requests.adapters import HTTPAdapter
-from urllib3 import PoolManager
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.exceptions import HTTPError, NameResolutionError, NewConnectionError
+from requests import exceptions
+from urllib3.exceptions import HTTPError, NewConnectionError
 
 from portal.getscreen.errors import GetscreenError, Malformed, Unavailable
+from portal.getscreen.links import is_loopback
+from portal.getscreen.types import Secret
+from portal.getscreen.watch import Watch, WatchedAdapter, watching
 
 logger = logging.getLogger("portal.getscreen")
 
 CHUNK = 65_536
+GLIMPSE = 4_096
 MAX_RETRY_AFTER = 300
-SECRETS = re.compile(r"[A-Za-z0-9_\-]{20,}|https?://\S+")
+LEAST_TIME = 0.1  # seconds without which another try is pointless
 HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "getscreen-portal"}
-RETRIED = frozenset({500, 502, 503, 504})
+SECRETS = re.compile(r"https?:\S+|[A-Za-z0-9_\-+/=]{20,}|\d[\d \-]{4,}\d")
+SHOWN = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,93 +56,49 @@ class Request:
 
     operation: str
     method: str
-    url: str
+    url: str = field(repr=False)
     timing: Timing
-    cap: int  # bytes
+    cap: int  # bytes; 0 where only the status counts
     acts: bool
-    headers: dict[str, str] = field(repr=False)
-    params: dict[str, Any] | None = field(default=None, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    key: Secret | None = None
+    params: Mapping[str, Any] | None = field(default=None, repr=False)
     body: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back, whole and within its limits."""
+    """What came back within its limits: whole, or only the beginning where the status says all."""
 
     status: int
-    headers: Mapping[str, str]
-    body: bytes
+    headers: Mapping[str, str] = field(repr=False)  # names in any case
+    body: bytes = field(repr=False)
 
     @property
     def served_at(self) -> int | None:
         """The vendor's clock in unix seconds, None if it did not say."""
-        try:
-            return int(parsedate_to_datetime(self.headers.get("Date", "")).timestamp())
-        except (TypeError, ValueError, OverflowError):
-            return None
+        return unix_seconds(self.headers.get("Date", ""))
 
     @property
     def retry_after(self) -> float | None:
-        """How many seconds we were asked to wait, clamped to 1..300; only whole seconds count."""
+        """How many seconds we were asked to wait, clamped to 1..300; a date counts as well."""
         value = self.headers.get("Retry-After", "").strip()
-        if not (value.isascii() and value.isdigit()):
+        if value.isascii() and value.isdigit():
+            seconds = int(value.lstrip("0")[:6] or 0)
+        elif (until := unix_seconds(value)) is not None:
+            seconds = until - (self.served_at or int(time.time()))
+        else:
             return None
-        return float(min(max(int(value[:6]), 1), MAX_RETRY_AFTER))
+        return float(min(max(seconds, 1), MAX_RETRY_AFTER))
 
 
-class Watchdog(threading.local):
-    """The exchange that the current thread is in: its socket, and whether a byte of it was sent."""
-
-    sock: socket.socket | None = None
-    has_sent = False
-
-
-watched = Watchdog()
-
-
-class WatchedHTTP(HTTPConnection):
-    """A connection that tells the watchdog about its socket before the first byte leaves."""
-
-    def send(self, data: Any) -> None:
-        watch_and_send(self)
-        super().send(data)
-
-
-class WatchedHTTPS(HTTPSConnection):
-    def send(self, data: Any) -> None:
-        watch_and_send(self)
-        super().send(data)
-
-
-def watch_and_send(connection: HTTPConnection) -> None:
-    if connection.sock is None:
-        connection.connect()
-    watched.sock, watched.has_sent = connection.sock, True
-
-
-class WatchedHTTPPool(HTTPConnectionPool):
-    ConnectionCls = WatchedHTTP
-
-
-class WatchedHTTPSPool(HTTPSConnectionPool):
-    ConnectionCls = WatchedHTTPS
-
-
-POOLS = {"http": WatchedHTTPPool, "https": WatchedHTTPSPool}
-
-
-class WatchedAdapter(HTTPAdapter):
-    """requests' adapter with watched connections, through a proxy as well."""
-
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs)
-        manager: PoolManager = self.poolmanager
-        manager.pool_classes_by_scheme = POOLS
-
-    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
-        manager = super().proxy_manager_for(*args, **kwargs)
-        manager.pool_classes_by_scheme = POOLS
-        return manager
+def unix_seconds(date: str) -> int | None:
+    """Read a date of HTTP, which is always in UTC."""
+    try:
+        moment = parsedate_to_datetime(date)
+        return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+    except (TypeError, ValueError, OverflowError, IndexError):
+        return None
 
 
 class RetryBudget:
@@ -171,7 +131,11 @@ def new_session() -> requests.Session:
 
 
 class Transport:
-    """Sends requests and reads answers. Safe to use from several threads."""
+    """Sends requests and reads answers. Safe to use from several threads.
+
+    Of a session only the adapters are used: its cookies, redirects, hooks and the environment's
+    proxies, netrc and certificates have no say.
+    """
 
     def __init__(
         self,
@@ -182,16 +146,11 @@ class Transport:
         clock: Callable[[], float],
         sleep: Callable[[float], object],
     ) -> None:
-        self.reading = session or new_session()
         # A pooled connection may be dead without knowing; what changes something gets its own.
+        self.reading = session or new_session()
         self.acting = session or new_session()
-        for one in (self.reading, self.acting):
-            one.trust_env = False
-            one.max_redirects = 0
-            one.headers.clear()
-            one.cookies.clear()
-            one.proxies = {"http": proxy_url, "https": proxy_url} if proxy_url else {}
-            one.verify = ca_file or True
+        self.proxies = {"http": proxy_url, "https": proxy_url} if proxy_url else {}
+        self.verify = ca_file or True
         self.clock = clock
         self.sleep = sleep
         self.budget = RetryBudget()
@@ -199,130 +158,144 @@ class Transport:
     def send(self, request: Request) -> Answer:
         """Return the answer, whatever its status. Raises Unavailable or Malformed.
 
-        What acts is tried again only if no byte was sent; the rest also after 5xx.
+        What acts is tried once more, and only if no byte was sent; the rest also after 5xx.
         """
         deadline = self.clock() + request.timing.deadline
-        attempts = max(request.timing.attempts, 2) if request.acts else request.timing.attempts
+        attempts = 2 if request.acts else request.timing.attempts
         for attempt in range(1, attempts):
             try:
                 answer = self.once(request, deadline)
-            except GetscreenError as error:
+            except Unavailable as error:
                 if error.may_have_acted or not self.may_retry(attempt, deadline):
                     raise
             else:
-                if request.acts or answer.status not in RETRIED or not self.may_retry(attempt, deadline):
+                is_final = request.acts or answer.status < 500 or answer.retry_after is not None
+                if is_final or not self.may_retry(attempt, deadline):
                     return answer
         return self.once(request, deadline)
 
     def may_retry(self, attempt: int, deadline: float) -> bool:
         """Back off with full jitter and say whether time and budget allow another try."""
         pause = random.uniform(0, min(2.0, 0.2 * 2**attempt))  # noqa: S311  # spreads load, guards nothing
-        if self.clock() + pause >= deadline or not self.budget.spend():
+        if self.clock() + pause + LEAST_TIME > deadline or not self.budget.spend():
             return False
         self.sleep(pause)
-        return self.clock() < deadline
+        return self.clock() + LEAST_TIME <= deadline
 
     def once(self, request: Request, deadline: float) -> Answer:
         started = time.monotonic()
-        left = max(deadline - self.clock(), 0.05)
+        left = max(deadline - self.clock(), 0.01)
         failure: GetscreenError
-        try:
-            with guarded(left), self.open(request, left) as response:
-                answer = self.read(request, response, deadline)
+        with watching(left, keeps_connection=not request.acts) as watch:
+            try:
+                with closing(self.open(request, left, watch)) as response:
+                    answer = self.read(request, response, watch, deadline)
                 if answer.status < 400:
                     self.budget.earn()
                 return answer
-        except GetscreenError as error:
-            failure = error
-        except (requests.RequestException, HTTPError, OSError, ValueError) as error:
-            acted = request.acts and not nothing_sent(error)
-            failure = Unavailable(request.operation, reason_of(error), may_have_acted=acted)
+            except GetscreenError as error:
+                failure = error
+            except (requests.RequestException, HTTPError, HTTPException, OSError, ValueError) as error:
+                acted = request.acts and not nothing_sent(error, watch)
+                reason = "no answer in time" if watch.is_late else reason_of(error)
+                failure = Unavailable(request.operation, reason, may_have_acted=acted)
         log(request, failure, time.monotonic() - started)
-        raise failure from None
+        # Without the frames below, whose variables hold the key and the answer.
+        raise failure.with_traceback(None)
 
-    def open(self, request: Request, left: float) -> requests.Response:
+    def open(self, request: Request, left: float, watch: Watch) -> requests.Response:
+        """Send the request and read the head of the answer."""
+        watch.has_sent = False
+        headers = dict(HEADERS | dict(request.headers))
+        if request.key is not None:
+            headers["X-Api-Key"] = request.key.reveal()
+        if request.acts:
+            headers["Connection"] = "close"
+        prepared = requests.Request(
+            request.method, request.url, headers=headers, params=request.params, data=request.body
+        ).prepare()
         session = self.acting if request.acts else self.reading
-        timing = request.timing
-        return session.request(
-            request.method,
-            request.url,
-            headers=HEADERS | request.headers | ({"Connection": "close"} if request.acts else {}),
-            params=request.params,
-            data=request.body,
-            timeout=(min(timing.connect, left), min(timing.read, left)),
-            allow_redirects=False,
+        adapter = session.get_adapter(request.url)
+        watch.has_sent = None
+        return adapter.send(
+            prepared,
             stream=True,
+            timeout=(min(request.timing.connect, left), min(request.timing.read, left)),
+            verify=self.verify,
+            proxies={} if is_loopback(urlsplit(request.url).hostname or "") else self.proxies,
         )
 
-    def read(self, request: Request, response: requests.Response, deadline: float) -> Answer:
-        """Read the body in pieces, up to the cap and the deadline."""
+    def read(self, request: Request, response: requests.Response, watch: Watch, deadline: float) -> Answer:
+        """Read the body in pieces, up to the cap and the deadline; of one that nobody needs, only the beginning."""
         status = response.status_code
-        facts = {"may_have_acted": request.acts, "status": status}
+        if request.cap == 0 or not 200 <= status < 300:
+            return Answer(status, response.headers, glimpse(response))
+        operation, acts = request.operation, request.acts
         if response.headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity"):
-            raise Malformed(request.operation, "an encoded answer", **facts)
+            raise Malformed(operation, "an encoded answer", may_have_acted=acts, status=status)
         body = bytearray()
         while piece := response.raw.read1(CHUNK):
             body += piece
             if len(body) > request.cap:
-                raise Malformed(request.operation, "an answer that is too large", **facts)
+                raise Malformed(operation, "an answer that is too large", may_have_acted=acts, status=status)
             if self.clock() > deadline:
-                raise Unavailable(request.operation, "the answer took too long", **facts)
-        return Answer(status, dict(response.headers), bytes(body))
+                break
+        if watch.is_late or self.clock() > deadline:  # shutting down looks like the end of a body
+            raise Unavailable(operation, "no answer in time", may_have_acted=acts, status=status)
+        return Answer(status, response.headers, bytes(body))
 
 
-@contextmanager
-def guarded(seconds: float) -> Iterator[None]:
-    """Shut the thread's watched socket down after `seconds`: read timeouts never fire on a drip."""
-    watched.sock, watched.has_sent = None, False
-    box = watched.__dict__
-    timer = threading.Timer(seconds, shut_down, [box])
-    timer.daemon = True
-    timer.start()
+def glimpse(response: requests.Response) -> bytes:
+    """Return the beginning of a body that is only good for the log, if there is one."""
     try:
-        yield
-    finally:
-        timer.cancel()
+        return bytes(response.raw.read1(GLIMPSE) or b"")
+    except (HTTPError, HTTPException, OSError, ValueError):
+        return b""
 
 
-def shut_down(box: dict[str, Any]) -> None:
-    sock = box.get("sock")
-    if sock is not None:
-        with suppress(OSError):
-            socket.socket.shutdown(sock, socket.SHUT_RDWR)
+NEVER_LEFT = (
+    exceptions.ConnectTimeout,
+    exceptions.SSLError,
+    exceptions.ProxyError,
+    exceptions.InvalidURL,
+    exceptions.InvalidSchema,
+    exceptions.MissingSchema,
+    exceptions.InvalidHeader,
+    exceptions.URLRequired,
+)
 
 
-NEVER_LEFT = (requests.ConnectTimeout, requests.exceptions.SSLError, requests.exceptions.ProxyError)
-
-
-def nothing_sent(error: Exception) -> bool:
+def nothing_sent(error: Exception, watch: Watch) -> bool:
     """Say whether the request certainly never left: no name, no connection, no TLS session, no tunnel."""
-    if watched.has_sent:
-        return False
-    if isinstance(
-        error, requests.ConnectTimeout | requests.exceptions.SSLError | requests.exceptions.ProxyError
-    ):
-        return True
+    if watch.has_sent is not None:
+        return not watch.has_sent
     reasons = [getattr(one, "reason", None) for one in (error, *error.args)]
-    return any(isinstance(reason, NewConnectionError | NameResolutionError) for reason in reasons)
+    return isinstance(error, NEVER_LEFT) or any(isinstance(reason, NewConnectionError) for reason in reasons)
+
+
+REASONS: tuple[tuple[type[Exception], str], ...] = (
+    (exceptions.ConnectTimeout, "no connection in time"),
+    (exceptions.Timeout, "no answer in time"),
+    (exceptions.SSLError, "no secure connection"),
+    (exceptions.ProxyError, "the proxy refused"),
+    (exceptions.ConnectionError, "the connection failed"),
+)
 
 
 def reason_of(error: Exception) -> str:
     """Return our own words for a failure of the network, never its text: that may hold an address."""
-    words: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str], ...] = (
-        (requests.ConnectTimeout, "no connection in time"),
-        (requests.Timeout, "no answer in time"),
-        (requests.exceptions.SSLError, "no secure connection"),
-        (requests.exceptions.ProxyError, "the proxy refused"),
-        (requests.ConnectionError, "the connection failed"),
-    )
-    return next((text for kind, text in words if isinstance(error, kind)), "the exchange broke off")
+    return next((text for kind, text in REASONS if isinstance(error, kind)), "the exchange broke off")
 
 
-def redacted(body: bytes) -> str:
+def redacted(body: bytes, key: str = "") -> str:
     """Return at most 300 characters of an error body without anything that looks like a secret."""
-    text = body[:2000].decode("utf-8", "replace")
+    text = body[:GLIMPSE].decode("utf-8", "replace")
     printable = "".join(char if char.isprintable() else " " for char in text)
-    return SECRETS.sub("********", printable)[:300]
+    if len(body) > GLIMPSE:
+        printable = printable.rpartition(" ")[0]  # the last word may be half a secret
+    if key:
+        printable = printable.replace(key, "********")
+    return SECRETS.sub("********", printable)[:SHOWN]
 
 
 def log(request: Request, error: GetscreenError, seconds: float) -> None:

@@ -1,0 +1,212 @@
+"""Connections under guard: cut off when their exchange's time is up, and aware whether a request has left.
+
+Knows sockets, pools and threads. Knows nothing of requests' contents, answers and our errors.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import ConnectTimeoutError, NameResolutionError
+
+TALKATIVE = ("urllib3.connectionpool", "urllib3.util.retry")
+
+
+class Watch:
+    """The guard of one exchange: shuts its connection down when time is up, and knows whether the request left.
+
+    Read timeouts never fire on one byte per second. The guard keeps a duplicate of the socket's
+    descriptor: TLS takes the first one over, and the number of a closed one may be somebody else's.
+    """
+
+    def __init__(self, seconds: float, *, keeps_connection: bool) -> None:
+        self.keeps_connection = keeps_connection
+        self.has_sent: bool | None = None  # None: no connection of ours took part, so nobody knows
+        self.is_late = False
+        self._is_over = False
+        self._socket: socket.socket | None = None
+        self._lock = threading.Lock()
+        self._timer = threading.Timer(seconds, self._time_is_up)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def follow(self, sock: Any) -> None:
+        """Take charge of a connected socket, encrypted or not."""
+        with self._lock:
+            self._let_go()
+            self._socket = socket.fromfd(sock.fileno(), socket.AF_INET, socket.SOCK_STREAM)
+            if self.is_late:
+                self._shut()
+
+    def note_departure(self, sock: Any) -> None:
+        """The first byte of the request is about to leave. Raises TimeoutError if it is too late for that."""
+        if self.is_late:
+            raise TimeoutError("no time left to send")
+        if self._socket is None:
+            self.follow(sock)
+        self.has_sent = True
+
+    def end(self) -> None:
+        """Leave the connection alone for good, so that nobody who uses it next is cut off."""
+        self._timer.cancel()
+        with self._lock:
+            self._is_over = True
+            self._let_go()
+
+    def _time_is_up(self) -> None:
+        with self._lock:
+            if not self._is_over:
+                self.is_late = True
+                self._shut()
+
+    def _shut(self) -> None:
+        if self._socket is not None:
+            with suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
+
+    def _let_go(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+
+class Current(threading.local):
+    """The watch of the exchange that this thread is in. urllib3's pools have no other way to know it."""
+
+    watch: Watch | None = None
+
+
+current = Current()
+
+
+@contextmanager
+def watching(seconds: float, *, keeps_connection: bool) -> Iterator[Watch]:
+    current.watch = watch = Watch(seconds, keeps_connection=keeps_connection)
+    try:
+        yield watch
+    finally:
+        watch.end()
+        current.watch = None
+
+
+def silence(record: logging.LogRecord) -> bool:
+    """Drop what urllib3 says about our exchanges: whole addresses, with names and pictures' secrets."""
+    return current.watch is None
+
+
+for talkative in TALKATIVE:
+    logging.getLogger(talkative).addFilter(silence)
+
+
+class WatchedHTTP(HTTPConnection):
+    """A connection that tells the watch about its socket, and when the first byte leaves."""
+
+    is_connecting = False
+
+    def _new_conn(self) -> socket.socket:
+        """Connect to one address of the host after the other, all of them within the time to connect."""
+        host, patience = self._dns_host, float(self.timeout or 0)
+        until = time.monotonic() + patience
+        addresses = look_up(self, patience)
+        try:
+            for left in range(len(addresses), 0, -1):
+                self._dns_host = addresses[-left]
+                self.timeout = max((until - time.monotonic()) / left, 0.01)
+                try:
+                    sock = super()._new_conn()
+                    break
+                except ConnectTimeoutError:
+                    if left == 1:
+                        raise
+        finally:
+            self._dns_host, self.timeout = host, patience
+        sock.settimeout(patience)
+        if current.watch is not None:
+            current.watch.follow(sock)
+        return sock
+
+    def connect(self) -> None:
+        self.is_connecting = True
+        try:
+            super().connect()
+        finally:
+            self.is_connecting = False
+
+    def send(self, data: Any) -> None:
+        if self.sock is None:
+            self.connect()
+        if current.watch is not None and not self.is_connecting:  # asking a proxy for a tunnel is not the request
+            current.watch.note_departure(self.sock)
+        super().send(data)
+
+
+class WatchedHTTPS(WatchedHTTP, HTTPSConnection):
+    """The same, encrypted."""
+
+
+def look_up(connection: HTTPConnection, seconds: float) -> list[str]:
+    """Return the addresses of the connection's host. The system's resolver knows no deadline, so it is left behind."""
+    found: queue.SimpleQueue[list[str] | Exception] = queue.SimpleQueue()
+    host, port = connection._dns_host, connection.port
+
+    def ask() -> None:
+        try:
+            found.put([str(entry[4][0]) for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)])
+        except (OSError, UnicodeError) as error:
+            found.put(error)
+
+    threading.Thread(target=ask, daemon=True).start()
+    try:
+        outcome = found.get(timeout=max(seconds, 0.01))
+    except queue.Empty:
+        raise ConnectTimeoutError(connection, "no address in time") from None
+    if isinstance(outcome, Exception) or not outcome:
+        raise NameResolutionError(host, connection, socket.gaierror("no address"))
+    return outcome
+
+
+class WatchedHTTPPool(HTTPConnectionPool):
+    ConnectionCls: Any = WatchedHTTP
+
+    def _put_conn(self, conn: Any) -> None:
+        """Take a connection back. From here on it may be another thread's, so the watch on it ends first."""
+        if conn is not None and current.watch is not None:
+            current.watch.end()
+            if not current.watch.keeps_connection:
+                conn.close()
+        super()._put_conn(conn)
+
+
+class WatchedHTTPSPool(WatchedHTTPPool, HTTPSConnectionPool):
+    ConnectionCls = WatchedHTTPS
+
+
+POOLS = {"http": WatchedHTTPPool, "https": WatchedHTTPSPool}
+
+
+class WatchedAdapter(HTTPAdapter):
+    """requests' adapter with watched connections, through a proxy as well."""
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = POOLS
+
+    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
+        manager = super().proxy_manager_for(*args, **kwargs)
+        manager.pool_classes_by_scheme = POOLS
+        return manager
+
+    def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
+        if current.watch is not None:
+            current.watch.has_sent = False  # from here on a departure cannot escape us
+        return super().get_connection_with_tls_context(*args, **kwargs)
