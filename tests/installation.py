@@ -80,6 +80,7 @@ class Installation:
         self.mails = folder / "mails"
         self._processes: list[subprocess.Popen[str]] = []
         self.port = free_port()
+        self.secure_port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.environment = {
             "PATH": os.environ.get("PATH", ""),
