@@ -12,9 +12,11 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.contrib.auth.models import Group
 
-from invitations.models import Policy
+from invitations import sync
+from invitations.models import Entry, Invitation, Policy, Status
 from portal.accounts import roles
 from portal.accounts.models import User
+from portal.getscreen import configured
 
 PEOPLE = (
     (roles.AGENT, "agent", "Mika", "Lindqvist"),
@@ -22,6 +24,10 @@ PEOPLE = (
     (roles.AUDITOR, "auditor", "Ines", "Rademacher"),
     (roles.ADMINISTRATOR, "admin", "Noor", "Sandoval"),
 )
+
+
+# What the demo's people have made: by client, so that it fits the simulator's rows.
+TICKETS = ("HD-20418", "HD-20431", "HD-20433", "", "HD-20377", "HD-20390", "HD-20427", "")
 
 
 @contextmanager
@@ -39,6 +45,25 @@ def simulator() -> Iterator[None]:
     finally:
         process.terminate()
         process.wait(timeout=10)
+
+
+def furnish() -> None:
+    """Fetch the simulator's rows once and share most of them out among the demo's people."""
+    sync.run_round(configured.client())
+    people = list(User.objects.filter(username__in=["agent", "lead", "admin"]).order_by("username"))
+    rows = Invitation.objects.open().filter(is_external=True).order_by("created_at")
+    for number, row in enumerate(rows):
+        if number % 4 == 3:
+            continue  # some stay external, as in real life
+        person = people[number % len(people)]
+        row.is_external, row.created_by, row.created_by_name = False, person, person.display_name
+        row.ticket = TICKETS[number % len(TICKETS)]
+        if row.status == Status.ACTIVE:
+            row.taken_by, row.taken_by_name = person, person.display_name
+        row.save()
+        row.entries.filter(kind=Entry.Kind.FOUND).update(
+            kind=Entry.Kind.CREATED, at=row.created_at, actor_name=person.display_name, precision=None
+        )
 
 
 def seed() -> list[tuple[str, str, str]]:

@@ -18,7 +18,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from invitations import adoption, observations, operations
-from invitations.models import Entry, Invitation, Operation, Snapshot
+from invitations.models import NAME_LENGTH, Entry, Invitation, Operation, Snapshot
 from portal import audit
 from portal.audit.kinds import Result
 from portal.getscreen.client import Client
@@ -160,6 +160,7 @@ def add_external(remote: RemoteInvitation, *, account: str, at: datetime, precis
     """Store an invitation that was made outside the portal."""
     row = observations.new_row(remote, account=account, at=at)
     row.is_external = True
+    row.client_name = remote.client_name[:NAME_LENGTH]
     row.save()
     observations.note(row, Entry.Kind.FOUND, at=at, precision=precision)
     observations.apply(row, remote, at=at, precision=precision)

@@ -48,6 +48,7 @@ class Command(BaseCommand):
 
 def demo_welcome(address: str) -> str:
     rows = "\n".join(f"  {user:<10}{password:<16}{role}" for role, user, password in demo.seed())
+    demo.furnish()
     return (
         f"\nDemo: not connected to Getscreen. Open {address} and sign in as one of\n\n"
         f"  {'user':<10}{'password':<16}role\n{rows}\n\n"
