@@ -35,16 +35,15 @@ def simulator() -> Iterator[None]:
     """Run the simulator on the port that the settings name, for as long as the body runs."""
     port = urlsplit(settings.GETSCREEN_API_URL).port
     command = [sys.executable, "-m", "portal.getscreen.simulator", "--demo", "--port", str(port)]
-    process = subprocess.Popen(  # noqa: S603  # our own module, our own port
+    with subprocess.Popen(  # noqa: S603  # our own module, our own port
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=settings.BASE_DIR, text=True
-    )
-    try:
-        if process.stdout is None or not process.stdout.readline().startswith("ready"):
-            raise RuntimeError("The simulator did not start.")
-        yield
-    finally:
-        process.terminate()
-        process.wait(timeout=10)
+    ) as process:
+        try:
+            if process.stdout is None or not process.stdout.readline().startswith("ready"):
+                raise RuntimeError("The simulator did not start.")
+            yield
+        finally:
+            process.terminate()
 
 
 def furnish() -> None:

@@ -15,6 +15,7 @@ from portal.audit.kinds import Result
 
 
 class Command(BaseCommand):
+    requires_system_checks = ()  # some need the database, whose trouble is told better below
     help = "Run the production server. Prepare the database with `migrate` first."
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
@@ -24,6 +25,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         refuse_unmigrated()
+        self.check()
         static_files.ensure_collected()
         abandon_interrupted()
         audit.record("system.started", result=Result.OK)

@@ -12,12 +12,14 @@ from invitations.watcher import Watcher
 
 
 class Command(BaseCommand):
+    requires_system_checks = ()  # some need the database, whose trouble is told better below
     help = "Keep the list of invitations fresh. Ends on SIGTERM and Ctrl-C."
 
     def handle(self, *args: Any, **options: Any) -> None:
         if not settings.GETSCREEN_API_KEY:
             raise CommandError("Set GETSCREEN_API_KEY (Getscreen profile, Integration → HTTP API).")
         refuse_unmigrated()
+        self.check()
         watcher = Watcher()
 
         def stop(signum: int, frame: FrameType | None) -> None:

@@ -1,0 +1,149 @@
+"""What actions promise beyond their pages: rights, evidence, and two people at once."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import pytest
+from django.core.exceptions import PermissionDenied
+
+from invitations import actions, operations
+from invitations.models import Operation, Policy, Snapshot, Status
+from invitations.refusals import OutcomeUnknown, SentTwice, UnderWay
+from portal.audit.models import Event
+from portal.getscreen.errors import GetscreenError, QuotaExhausted
+from tests.conftest import known
+
+
+def events(kind):
+    return [(event.phase, event.result) for event in Event.objects.filter(kind=kind).order_by("seq")]
+
+
+def test_each_action_leaves_intent_and_outcome(lead, vendor, look):
+    look()
+    row = actions.create(by=lead, client_name="Lena")
+    vendor.join(row.vendor_id)
+    actions.rename(invitation=row, by=lead, client_name="Lena A.")
+    actions.connect(invitation=row, by=lead)
+    actions.close(invitation=row, by=lead)
+    for verb in ("create", "rename", "connect", "close"):
+        assert events(f"invitation.{verb}") == [("intent", ""), ("outcome", "ok")]
+    kinds = [entry.kind for entry in row.entries.all()]
+    assert kinds[0] == "created"
+    assert kinds[-1] == "closed"
+    assert {"joined", "renamed", "connected"} <= set(kinds)
+    assert row.taken_by == lead
+
+
+def test_an_intent_is_committed_before_the_vendor_hears_of_it(agent, vendor, look):
+    look()
+    seen = []
+    vendor.before("create", lambda: seen.append(events("invitation.create")))
+    actions.create(by=agent, client_name="Lena")
+    assert seen == [[("intent", "")]]
+
+
+def test_a_refused_connect_is_denied_in_the_log(agent, vendor, look):
+    number = vendor.add("Tilda")
+    look()
+    with pytest.raises(Exception, match="not_ready"):
+        actions.connect(invitation=known(number), by=agent)
+    assert events("invitation.connect") == [("intent", ""), ("outcome", "denied")]
+    assert known(number).taken_by is None
+
+
+def test_a_bug_leaves_an_unknown_outcome(agent, vendor, look, monkeypatch):
+    number = vendor.add("Tilda", status=1)
+    look()
+
+    def broken(*args, **kwargs):
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(actions, "enter", broken)
+    with pytest.raises(RuntimeError):
+        actions.connect(invitation=known(number), by=agent)
+    assert events("invitation.connect") == [("intent", ""), ("outcome", "unknown")]
+
+
+@pytest.mark.parametrize("verb", ["create", "connect", "rename", "close", "look"])
+def test_rights_are_checked_where_it_is_done(verb, auditor, agent, vendor, look):
+    number = vendor.add("External", status=1)
+    look()
+    row = known(number)
+    calls = {
+        "create": lambda by: actions.create(by=by),
+        "connect": lambda by: actions.connect(invitation=row, by=by),
+        "rename": lambda by: actions.rename(invitation=row, by=by, client_name="x"),
+        "close": lambda by: actions.close(invitation=row, by=by),
+        "look": lambda by: actions.look(invitation=row, by=by),
+    }
+    with pytest.raises(PermissionDenied):
+        calls[verb](auditor)
+    if verb in ("rename", "close"):
+        with pytest.raises(PermissionDenied):
+            calls[verb](agent)
+    assert not vendor.ledger.effects or vendor.ledger.count("created") == 0
+    assert not Operation.objects.exists()
+
+
+def test_a_failed_create_may_be_sent_again_with_the_same_form(agent, vendor, look):
+    look()
+    vendor.fail("create", "status_500", acts=False)
+    with suppress(GetscreenError):
+        actions.create(by=agent, client_name="Lena", token="f" * 32)
+    Operation.objects.update(state=Operation.State.FAILED, token="")
+    assert actions.create(by=agent, client_name="Lena", token="f" * 32).client_name == "Lena"
+
+
+def test_an_unknown_create_is_not_sent_again_with_the_same_form(agent, vendor, look):
+    look()
+    vendor.fail("create", "hang")
+    vendor.fail("list", "refused", times=None)
+    with pytest.raises(GetscreenError):
+        actions.create(by=agent, client_name="Lena", token="f" * 32)
+    with pytest.raises(OutcomeUnknown):
+        actions.create(by=agent, client_name="Lena", token="f" * 32)
+    assert len(vendor.ledger.find("/v1/support/create")) == 1
+
+
+def test_a_402_stops_creating_until_the_next_good_list(agent, vendor, look):
+    look()
+    vendor.fail("create", "status_402")
+    with pytest.raises(QuotaExhausted):
+        actions.create(by=agent)
+    assert Snapshot.load().trouble == Snapshot.Trouble.QUOTA
+    calls = len(vendor.ledger.find("/v1/support/create"))
+    with pytest.raises(QuotaExhausted):
+        actions.create(by=agent)
+    assert len(vendor.ledger.find("/v1/support/create")) == calls
+    look()
+    assert actions.create(by=agent).status == Status.WAITING
+
+
+def test_a_second_submit_while_the_first_is_running_is_told_so(agent, vendor, look, monkeypatch):
+    number = vendor.add("Tilda", status=1)
+    look()
+    row = known(number)
+    operations.begin("connect", by=agent, account=row.account, invitation=row, token="")
+    with pytest.raises(UnderWay):
+        actions.connect(invitation=row, by=agent)
+    monkeypatch.setattr(actions, "TWIN_WAIT", 0)
+    operations.begin("create", by=agent, account=row.account, invitation=None, token="9" * 32)
+    with pytest.raises(UnderWay):
+        actions.create(by=agent, token="9" * 32)
+
+
+def test_a_used_token_is_refused_for_connect(agent, vendor, look):
+    number = vendor.add("Tilda", status=1)
+    look()
+    actions.connect(invitation=known(number), by=agent, token="8" * 32)
+    with pytest.raises(SentTwice):
+        actions.connect(invitation=known(number), by=agent, token="8" * 32)
+
+
+def test_previews_that_are_off_are_off_for_everybody(admin, vendor, look):
+    number = vendor.add("Tilda", status=1)
+    look()
+    Policy.objects.update_or_create(pk=1, defaults={"previews": "off"})
+    with pytest.raises(PermissionDenied):
+        actions.look(invitation=known(number), by=admin)

@@ -1,0 +1,156 @@
+"""Starting, serving and watching: what each command refuses, prepares and says."""
+
+import io
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection
+
+from invitations import demo, server, static_files
+from invitations.management.commands import serve, start, watch
+from invitations.models import Invitation, Status
+from portal.accounts.models import User
+from portal.audit.models import Event
+
+
+@pytest.fixture
+def never_runs(monkeypatch, tmp_path, settings):
+    """The commands as they are, up to the moment the server would take over."""
+    runs = []
+    settings.STATIC_ROOT = tmp_path / "static"
+    monkeypatch.setattr(server.Server, "run", lambda self: runs.append(dict(self.options)))
+    return runs
+
+
+def test_serve_runs_the_server_on_the_given_address(never_runs, db):
+    call_command("serve", bind="127.0.0.1:9999", workers=1, threads=2, stdout=io.StringIO())
+    assert (never_runs[0]["bind"], never_runs[0]["workers"], never_runs[0]["threads"]) == ("127.0.0.1:9999", 1, 2)
+    assert Event.objects.filter(kind="system.started").count() == 1
+
+
+def test_serve_refuses_a_database_that_is_not_prepared(monkeypatch, db):
+    monkeypatch.setattr(serve.MigrationExecutor, "migration_plan", lambda self, targets: [("something", False)])
+    with pytest.raises(CommandError, match="migrate"):
+        serve.refuse_unmigrated()
+
+
+def test_serve_refuses_a_database_that_cannot_be_opened(tmp_path):
+    environment = {"DATABASE_URL": "sqlite:////proc/nowhere/x.sqlite3", "SECRET_KEY": "x" * 50, "ENV_FILE": "none"}
+    answer = subprocess.run(
+        [sys.executable, "manage.py", "serve"], env=environment, capture_output=True, text=True, check=False
+    )
+    assert answer.returncode == 1
+    assert "DATABASE_URL" in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+def test_static_files_are_collected_once(settings, tmp_path, monkeypatch):
+    settings.STATIC_ROOT = tmp_path / "static"
+    static_files.ensure_collected()
+    assert (Path(settings.STATIC_ROOT) / "icons.svg").exists()
+    calls = []
+    monkeypatch.setattr(static_files, "call_command", lambda *args, **kwargs: calls.append(args))
+    static_files.ensure_collected()
+    assert calls == []
+
+
+def test_the_server_carries_a_watcher_in_each_worker(monkeypatch):
+    log = []
+    monkeypatch.setattr(
+        server,
+        "Watcher",
+        lambda: type("W", (), {"start": lambda s: log.append("on"), "stop": lambda s: log.append("off")})(),
+    )
+    worker = type("Worker", (), {})()
+    server.stop_watcher(None, worker)
+    server.start_watcher(worker)
+    server.stop_watcher(None, worker)
+    assert log == ["on", "off"]
+
+
+def test_the_servers_options_are_known_to_gunicorn():
+    made = server.Server(bind="127.0.0.1:9999", workers=1, threads=2)
+    assert made.cfg.threads == 2
+    assert made.cfg.forwarded_allow_ips == []
+    assert callable(made.load())
+
+
+def test_watch_needs_a_key(settings):
+    from portal.getscreen.types import Secret
+
+    settings.GETSCREEN_API_KEY = Secret("")
+    with pytest.raises(CommandError, match="GETSCREEN_API_KEY"):
+        call_command("watch")
+
+
+def test_watch_runs_until_it_is_told_to_stop(db, monkeypatch):
+    handlers = {}
+    monkeypatch.setattr(watch.signal, "signal", lambda number, handler: handlers.update({number: handler}))
+
+    def run(watcher):
+        for number, handler in handlers.items():
+            handler(number, None)
+        assert watcher.stopping.is_set()
+
+    monkeypatch.setattr(watch.Watcher, "run", run)
+    call_command("watch")
+    assert len(handlers) == 2
+
+
+def test_start_says_where_to_enrol_while_there_is_no_administrator(never_runs, db, monkeypatch):
+    monkeypatch.setattr(start, "refuse_taken", lambda port: None)
+    out = io.StringIO()
+    call_command("start", port=8123, stdout=out)
+    assert "http://localhost:8123/accounts/enrol/" in out.getvalue()
+    assert never_runs[0]["bind"] == "127.0.0.1:8123"
+
+
+def test_start_does_not_offer_enrolment_beside_an_administrator(never_runs, admin, monkeypatch):
+    monkeypatch.setattr(start, "refuse_taken", lambda port: None)
+    out = io.StringIO()
+    call_command("start", stdout=out)
+    assert "enrol" not in out.getvalue()
+
+
+def test_start_as_a_demo_has_one_person_per_role(never_runs, vendor, db, settings, monkeypatch):
+    for name in ("Tilda", "Bo", "Marek", "Priya"):
+        vendor.add(name, status=2 if name == "Marek" else 0)
+    settings.DEMO = True
+    monkeypatch.setattr(start, "refuse_taken", lambda port: None)
+    monkeypatch.setattr(demo, "simulator", __import__("contextlib").nullcontext)
+    first, second = io.StringIO(), io.StringIO()
+    call_command("start", stdout=first)
+    call_command("start", stdout=second)
+    assert first.getvalue() != second.getvalue(), "passwords are new at each start"
+    assert {user.role_names[0] for user in User.objects.all()} == {"Agent", "Team lead", "Auditor", "Administrator"}
+    assert Invitation.objects.filter(is_external=False).exists()
+    assert Invitation.objects.get(status=Status.ACTIVE).taken_by_name or Invitation.objects.get(status=2).is_external
+
+
+def test_start_refuses_a_port_that_is_taken():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(CommandError, match="--port"):
+            start.refuse_taken(taken.getsockname()[1])
+    start.refuse_taken(0)
+
+
+def test_the_demos_simulator_is_a_process_that_ends_with_the_body(settings):
+    from portal.embedded import free_port
+
+    port = free_port()
+    settings.GETSCREEN_API_URL = f"http://127.0.0.1:{port}/v1"
+    with demo.simulator(), socket.create_connection(("127.0.0.1", port), timeout=5):
+        pass
+    with pytest.raises(OSError, match="refused"):
+        socket.create_connection(("127.0.0.1", port), timeout=5)
+
+
+def test_migrate_alone_prepares_the_database(db):
+    tables = connection.introspection.table_names()
+    assert {"portal_cache", "audit_event"} <= set(tables)
