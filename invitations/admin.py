@@ -35,3 +35,13 @@ class InvitationAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not subscr
     exclude = ("code", "invite_url")
     list_select_related = False
     actions = None
+
+    # Superusers have every permission: without these they could rewrite what the vendor knows better.
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False

@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.conf import settings
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -100,8 +101,8 @@ class Row:
 
 
 def health_of(snapshot: Snapshot, now: datetime, *, poll_seconds: int) -> Health:
-    age = (now - snapshot.good_at).total_seconds() if snapshot.good_at else None
-    return Health(snapshot, age, max(15, poll_seconds * 5))
+    """Judge the snapshot at `now`. A list counts as old after five intervals, at least 15 s."""
+    return Health(snapshot, now, max(15, poll_seconds * 5))
 
 
 @dataclass(frozen=True)
@@ -109,16 +110,32 @@ class Health:
     """How much of what the page shows can be trusted, and what can be done meanwhile."""
 
     snapshot: Snapshot
-    age: float | None
+    now: datetime
     stale_after: int  # seconds
 
     DOWN_AFTER = 300
+    OURS = "ours"  # nobody here is asking: the portal's own fault, not the vendor's
+    NO_KEY = "no_key"
 
     @property
     def trouble(self) -> str:
-        if self.snapshot.trouble:
-            return self.snapshot.trouble
-        return Snapshot.Trouble.UNREACHABLE if self.is_old else ""
+        """Return what is wrong, in the order in which it has to be mended, or nothing."""
+        if not settings.GETSCREEN_API_KEY:
+            return self.NO_KEY
+        if self.has_stopped_asking:
+            return self.OURS
+        return self.snapshot.trouble or (Snapshot.Trouble.UNREACHABLE if self.is_old else "")
+
+    @property
+    def has_stopped_asking(self) -> bool:
+        """Say whether no watcher has tried for too long, though nothing told it to pause."""
+        last = max(filter(None, (self.snapshot.attempted_at, self.snapshot.pause_until)), default=None)
+        return last is not None and (self.now - last).total_seconds() > self.stale_after
+
+    @property
+    def age(self) -> float | None:
+        """Seconds since the last good list."""
+        return (self.now - self.snapshot.good_at).total_seconds() if self.snapshot.good_at else None
 
     @property
     def is_old(self) -> bool:
@@ -157,7 +174,7 @@ class Health:
     @property
     def can_act(self) -> bool:
         """Say whether actions have a chance. An old list alone does not forbid them: they ask afresh."""
-        return self.snapshot.trouble not in (Snapshot.Trouble.KEY, Snapshot.Trouble.ADDRESS)
+        return self.trouble not in (Snapshot.Trouble.KEY, Snapshot.Trouble.ADDRESS, self.NO_KEY)
 
 
 @dataclass(frozen=True)
