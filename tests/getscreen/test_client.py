@@ -536,7 +536,7 @@ def test_what_an_error_body_repeats_is_not_logged(caplog):
 
 @pytest.mark.parametrize("script", [drip(answer()), [answer()[:-12], *drip(b'{"data": []}')]], ids=["head", "body"])
 def test_one_byte_at_a_time_ends_at_the_deadline(script):
-    timings = {name: replace(timing, read=2, deadline=0.3) for name, timing in TIMINGS.items()}
+    timings = {name: replace(timing, read=2, deadline=0.2) for name, timing in TIMINGS.items()}
     with Wire(script) as wire:
         api = real(wire, timings=timings)
         for operation, maybe in (("list", False), ("create", True)):

@@ -218,9 +218,8 @@ def test_a_whole_number_is_an_id_however_it_is_written(id, number):
 
 
 @pytest.mark.parametrize("field", [name for name in ROW if name != "id"])
-@pytest.mark.parametrize("value", ODD)
-def test_a_wrong_type_never_costs_the_row(field, value):
-    assert row(**{field: value}).id == 7
+def test_a_wrong_type_never_costs_the_row(field):
+    assert {row(**{field: value}).id for value in ODD} == {7}
 
 
 @pytest.mark.parametrize(
@@ -360,12 +359,12 @@ def test_a_session_has_operators_and_times():
     assert found.has_recording
 
 
-@pytest.mark.parametrize("value", ODD)
 @pytest.mark.parametrize("field", [name for name in SESSION if name != "id"])
-def test_a_wrong_type_never_costs_the_session(field, value):
-    found = parsing.history({"data": [SESSION | {field: value}, SESSION | {"id": value}, value]}, now=NOW)
-    assert found.sessions[0].id == 5
-    assert (found.total, found.offset) == (0, 0)
+def test_a_wrong_type_never_costs_the_session(field):
+    for value in ODD:
+        found = parsing.history({"data": [SESSION | {field: value}, SESSION | {"id": value}, value]}, now=NOW)
+        assert found.sessions[0].id == 5
+        assert (found.total, found.offset) == (0, 0)
 
 
 def test_what_may_be_missing_in_a_session_is_none():

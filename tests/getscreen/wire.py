@@ -25,7 +25,7 @@ def answer(body: bytes = b'{"data": []}', status: str = "200 OK", *headers: str)
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 
-def drip(content: bytes, interval: float = 0.1) -> list[Step]:
+def drip(content: bytes, interval: float = 0.05) -> list[Step]:
     """One byte at a time."""
     return [step for byte in content for step in (interval, bytes([byte]))]
 
@@ -36,6 +36,7 @@ class Wire:
     def __init__(self, *scripts: list[Step], context: ssl.SSLContext | None = None, speaks_first: bool = False) -> None:
         self.received: list[bytes] = []
         self.connections = 0
+        self.tunnel_context: ssl.SSLContext | None = None
         self._scripts = list(scripts)
         self._context = context
         self._speaks_first = speaks_first
@@ -93,17 +94,13 @@ class Wire:
             plain.close()
 
     def _encrypt(self, sock: socket.socket) -> socket.socket:
-        encrypted = self._context_for_tunnels.wrap_socket(sock, server_side=True)
+        context = self._context or self.tunnel_context
+        assert context is not None
+        encrypted = context.wrap_socket(sock, server_side=True)
         with self._lock:
             self._open.discard(sock)
             self._open.add(encrypted)
         return encrypted
-
-    @property
-    def _context_for_tunnels(self) -> ssl.SSLContext:
-        return self._context or self.tunnel_context
-
-    tunnel_context: ssl.SSLContext
 
     def _read(self, sock: socket.socket) -> bool:
         request = b""
