@@ -1,0 +1,169 @@
+"""Real processes: many requests at once, two processes on one database, and kill -9 in the middle of a call.
+
+The simulator's ledger says what happened at the vendor, the portal's database what it knows.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+import requests
+
+from portal.getscreen.simulator import Simulator
+from tests.installation import PASSWORD, Installation, vendor_on_a_port, wait_until
+
+AT_ONCE = 20
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Simulator, Installation]]:
+    with (
+        vendor_on_a_port(seed=3) as (simulator, server),
+        Installation(tmp_path_factory.mktemp("processes"), server) as installation,
+    ):
+        simulator.remaining = 1000
+        installation.prepare()
+        installation.serve(workers=2)
+        yield simulator, installation
+
+
+class Person:
+    """Somebody with a browser, as far as HTTP goes."""
+
+    def __init__(self, portal: Installation, name: str) -> None:
+        self.url = portal.url
+        self.session = requests.Session()
+        self.session.trust_env = False
+        self.session.get(f"{self.url}/accounts/login/", timeout=20)
+        answer = self.post("/accounts/login/", login=name, password=PASSWORD)
+        assert answer.status_code == 302, answer.text
+
+    def post(self, path: str, **fields: str) -> requests.Response:
+        data = fields | {"csrfmiddlewaretoken": self.session.cookies["csrftoken"]}
+        return self.session.post(f"{self.url}{path}", data=data, allow_redirects=False, timeout=60)
+
+
+def at_once(call, times=AT_ONCE):
+    with ThreadPoolExecutor(times) as pool:
+        return list(pool.map(lambda number: call(number), range(times)))
+
+
+def test_twenty_identical_forms_make_one_invitation(running):
+    vendor, portal = running
+    agent = Person(portal, "agent")
+    token = "7" * 32
+    answers = at_once(lambda _: agent.post("/invitations/new/", client_name="Once only", token=token))
+    assert Counter(answer.status_code for answer in answers) == {302: AT_ONCE}
+    assert len({answer.headers["Location"] for answer in answers}) == 1
+    assert [row.client_name for row in vendor.rows().values()].count("Once only") == 1
+
+
+def test_different_forms_at_once_all_arrive(running):
+    vendor, portal = running
+    people = [Person(portal, "agent"), Person(portal, "lead")]
+    answers = at_once(
+        lambda number: people[number % 2].post(
+            "/invitations/new/", client_name=f"Crowd {number}", token=f"{number:032x}"
+        )
+    )
+    assert Counter(answer.status_code for answer in answers) == {302: AT_ONCE}
+    names = [row.client_name for row in vendor.rows().values() if row.client_name.startswith("Crowd")]
+    assert sorted(names) == sorted(f"Crowd {number}" for number in range(AT_ONCE))
+    gapless(portal)
+
+
+def test_one_connect_form_sent_many_times_mints_one_link(running):
+    vendor, portal = running
+    number = vendor.add("Tilda", status=1)
+    path = f"/invitations/{portal.known(number, 1)}/connect/"
+    agent = Person(portal, "agent")
+    before = len(vendor.ledger.links)
+    answers = at_once(lambda _: agent.post(path, token="6" * 32), times=8)
+    assert Counter(answer.status_code for answer in answers) == {303: 1, 409: 7}
+    assert len(vendor.ledger.links) == before + 1
+
+
+def test_two_agents_each_get_their_own_link(running):
+    vendor, portal = running
+    number = vendor.add("Tilda", status=1)
+    path = f"/invitations/{portal.known(number, 1)}/connect/"
+    people = [Person(portal, "agent"), Person(portal, "colleague")]
+    answers = at_once(lambda n: people[n].post(path), times=2)
+    assert [answer.status_code for answer in answers] == [303, 303]
+    assert len({answer.headers["Location"] for answer in answers}) == 2
+
+
+def test_two_processes_ask_the_vendor_once_per_interval(running):
+    vendor, _portal = running
+
+    def asked() -> list[float]:
+        return [request.at for request in vendor.ledger.requests if request.operation == "list"]
+
+    start = wait_until(asked)[-1]
+    later = wait_until(lambda: [at for at in asked() if at > start + 6])[0]
+    during = [at for at in asked() if start < at <= later]
+    assert len(during) <= (later - start) + 2, "one process too many is asking"
+
+
+def gapless(portal: Installation) -> None:
+    numbers = [row[0] for row in portal.ask("SELECT seq FROM audit_event ORDER BY seq")]
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
+def family(pid: int) -> list[int]:
+    """A process and its children."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
+    return [pid, *map(int, children)]
+
+
+@pytest.mark.parametrize("operation", ["create", "connect", "update", "close"])
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_kill_9_in_the_middle_loses_nothing(operation, moment, tmp_path):
+    """The vendor kills the portal before or after acting; after the restart everything is settled or unknown."""
+    with vendor_on_a_port(seed=5) as (vendor, server), Installation(tmp_path, server) as portal:
+        portal.prepare((("lead", "Ada", "Ferreira", "Team lead"),))
+        process = portal.serve()
+        number = vendor.add("Tilda", status=1)
+        path = f"/invitations/{portal.known(number, 1)}"
+        lead = Person(portal, "lead")
+
+        def kill() -> None:
+            for pid in family(process.pid):
+                os.kill(pid, signal.SIGKILL)
+
+        getattr(vendor, moment)(operation, kill)
+        calls = {
+            "create": lambda: lead.post("/invitations/new/", client_name="Lena", token="5" * 32),
+            "connect": lambda: lead.post(f"{path}/connect/"),
+            "update": lambda: lead.post(f"{path}/rename/", client_name="New"),
+            "close": lambda: lead.post(f"{path}/close/"),
+        }
+        with suppress(requests.RequestException):
+            calls[operation]()
+        process.wait(timeout=10)
+        verb = {"update": "rename"}.get(operation, operation)
+        intents = portal.ask(
+            "SELECT reference FROM audit_event WHERE kind = ? AND phase = 'intent'", f"invitation.{verb}"
+        )
+        assert len(intents) == 1, "the intent was committed before the vendor heard of it"
+        portal.ask("UPDATE invitations_operation SET started_at = datetime(started_at, '-61 seconds')")
+        portal.serve()
+        settled = (
+            "SELECT result FROM audit_event WHERE reference = ? AND phase = 'reconciled' ORDER BY seq DESC LIMIT 1"
+        )
+        result = wait_until(lambda: portal.ask(settled, intents[0][0]), seconds=15)[0][0]
+        assert result in ("ok", "unknown")
+        if operation == "create":
+            made = [row for row in vendor.rows().values() if row.client_name == "Lena"]
+            wait_until(
+                lambda: len(portal.ask("SELECT 1 FROM invitations_invitation WHERE client_name = 'Lena'")) == len(made)
+            )
+        assert portal.ask("PRAGMA integrity_check") == [("ok",)]
+        gapless(portal)
