@@ -44,7 +44,9 @@ PEOPLE = (
 MAKE_PEOPLE = """
 import json, sys
 from django.contrib.auth.models import Group
+from invitations.models import Policy
 from portal.accounts.models import User
+Policy.load()
 for username, first, last, role in json.loads({people!r}):
     user = User.objects.create_user(
         username, f"{{username}}@example.org", {password!r}, first_name=first, last_name=last

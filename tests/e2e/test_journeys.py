@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.e2e.conftest import sign_in
+from tests.installation import wait_until
 
 
 def the_row(simulator):
@@ -37,7 +38,7 @@ def test_from_sign_in_to_close(open_page, vendor, portal):
     expect(page.locator("#said")).to_have_text("Copied")
     assert page.evaluate("navigator.clipboard.readText()") == f"{vendor.public_url}/invite/{code}"
     page.get_by_role("button", name="Copy code").click()
-    page.wait_for_function(f"navigator.clipboard.readText().then((text) => text === '{code}')")
+    wait_until(lambda: page.evaluate("navigator.clipboard.readText()") == code, seconds=5)
 
     vendor.join(the_row(vendor).id, "win")
     connect = page.get_by_role("button", name=re.compile("Connect to Tilda"))
