@@ -3,7 +3,6 @@
 Knows nothing of invitations or of the vendor.
 """
 
-import ipaddress
 import secrets
 from collections.abc import Callable
 from http import HTTPStatus
@@ -17,8 +16,12 @@ from django.utils.cache import patch_vary_headers
 from django.utils.http import urlencode
 from django_htmx.http import HttpResponseClientRedirect
 
+from portal.audit.origin import parse_address
+
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS", "TRACE")
+# Addresses that are parts of a page, not pages to come back to.
+PARTS = frozenset({"board_rows", "invitation_live", "invitation_connect", "invitation_preview", "invitation_qr"})
 
 
 class TrustedProxies:
@@ -36,23 +39,19 @@ class TrustedProxies:
 
 
 def is_trusted(address: str) -> bool:
-    try:
-        ip = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    return any(ip in network for network in settings.TRUSTED_PROXIES)
+    ip = parse_address(address)
+    return ip is not None and any(ip in network for network in settings.TRUSTED_PROXIES)
 
 
 def client_address(request: HttpRequest) -> str:
     """Return the right-most address of X-Forwarded-For that is not itself a trusted proxy."""
     peer: str = request.META["REMOTE_ADDR"]
     for hop in reversed(request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")):
-        try:
-            address = str(ipaddress.ip_address(hop.strip()))
-        except ValueError:
+        address = parse_address(hop.strip())
+        if address is None:
             break
-        peer = address
-        if not is_trusted(address):
+        peer = str(address)
+        if not is_trusted(peer):
             break
     return peer
 
@@ -68,6 +67,9 @@ class RequestReference:
         return self.get_response(request)
 
 
+FILE_STATUSES = (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT, HTTPStatus.NOT_MODIFIED)
+
+
 class ResponseHeaders:
     """Headers that Django has no setting for. Answers of the portal are private and never cached."""
 
@@ -80,7 +82,9 @@ class ResponseHeaders:
         response.headers.setdefault(
             "Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()"
         )
-        if not request.path.startswith(settings.STATIC_URL):
+        # Not every answer below /static/ is a file: error pages name the person who is signed in.
+        is_file = request.path.startswith(settings.STATIC_URL) and response.status_code in FILE_STATUSES
+        if not is_file:
             response.headers["Cache-Control"] = "no-store"
             patch_vary_headers(response, ["Cookie", "HX-Request"])
         return response
@@ -107,7 +111,7 @@ def page_to_return_to(request: HttpRequest) -> str:
     """Return the path of the page to open after sign-in, for any request."""
     match = request.resolver_match
     is_page = request.method in SAFE_METHODS and request.headers.get("HX-Request") != "true"
-    if match is None or (is_page and match.url_name not in ("invitation_connect",)):
+    if match is None or (is_page and match.url_name not in PARTS):
         return request.get_full_path()
     if "public_id" in match.kwargs:
         return reverse("invitation", kwargs={"public_id": match.kwargs["public_id"]})

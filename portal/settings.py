@@ -6,11 +6,14 @@ start with the variable's name; defaults are the secure ones. Secrets may also b
 """
 
 import ipaddress
+import warnings
+from collections.abc import Callable
 from contextlib import suppress
 from email.utils import parseaddr
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from zoneinfo import available_timezones
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
@@ -22,18 +25,23 @@ from portal.getscreen.types import Secret
 BASE_DIR = Path(__file__).resolve().parent.parent
 RELEASE = "0.1.0"
 
-env = environ.Env()
-env_file = Path(env.str("ENV_FILE", default=str(BASE_DIR / ".env")))
+env = environ.Env.ENVIRON
+env_file = Path(env.get("ENV_FILE") or BASE_DIR / ".env")
 if env_file.is_file():
     environ.Env.read_env(env_file, encoding="utf-8")
 
 
+def text(name: str, default: str = "") -> str:
+    """Return the variable `name`, stripped. An empty one counts as not set; `$` means nothing."""
+    return env.get(name, "").strip() or default
+
+
 def secret(name: str, *, default_file: Path | None = None, required: bool = True) -> str:
     """Return the secret `name` from the environment or, stripped, from the file `NAME_FILE`."""
-    value: str = env.str(name, default="").strip()
+    value = text(name)
     if value:
         return value
-    file = env.str(f"{name}_FILE", default=str(default_file or ""))
+    file = text(f"{name}_FILE", str(default_file or ""))
     if file and (file != str(default_file) or Path(file).exists()):
         try:
             value = Path(file).read_text(encoding="utf-8").strip()
@@ -44,47 +52,80 @@ def secret(name: str, *, default_file: Path | None = None, required: bool = True
     return value
 
 
+def words(name: str, default: list[str]) -> list[str]:
+    """Return the parts between the commas."""
+    return [word for part in text(name).split(",") if (word := part.strip())] or default
+
+
 def choice(name: str, choices: tuple[str, ...], default: str) -> str:
-    value: str = env.str(name, default=default).strip().lower()
+    value = text(name, default).lower()
     if value not in choices:
         raise ImproperlyConfigured(f"{name} must be one of {', '.join(choices)}.")
     return value
 
 
+def flag(name: str) -> bool:
+    """Return a switch that is off unless it says on. Anything else is an error, not off."""
+    return choice(name, ("1", "true", "yes", "on", "0", "false", "no", "off"), "0") in ("1", "true", "yes", "on")
+
+
+def number(name: str, default: int, *, least: int, most: int) -> int:
+    value = text(name, str(default))
+    if not value.isdecimal() or not least <= int(value) <= most:
+        raise ImproperlyConfigured(f"{name} must be a number between {least} and {most}.")
+    return int(value)
+
+
+def address(name: str, default: str) -> str:
+    """Return an address of ours: scheme and host, nothing behind it."""
+    value = text(name, default).rstrip("/")
+    try:
+        parts = urlsplit(value)
+        is_ours = parts.scheme in ("http", "https") and parts.hostname and not parts.username and parts.port != 0
+    except ValueError:
+        is_ours = False
+    if not is_ours or value != f"{parts.scheme}://{parts.netloc}":
+        raise ImproperlyConfigured(f"{name} must be the portal's address, such as https://help.example.org.")
+    return value
+
+
+def url_config(name: str, parse: Callable[[str], dict[str, Any]], value: str, example: str) -> dict[str, Any]:
+    """Return `value` as django-environ takes it apart. The message of its errors could quote a password."""
+    try:
+        with warnings.catch_warnings(action="error"):
+            return parse(value)
+    except (ValueError, UserWarning, ImproperlyConfigured):
+        raise ImproperlyConfigured(f"{name} must look like {example}.") from None
+
+
 # --- The installation ------------------------------------------------------------------------------
 
-DEBUG = env.bool("DEBUG", default=False)
+DEBUG = flag("DEBUG")
 SECRET_KEY = secret("SECRET_KEY", default_file=BASE_DIR / "var" / "secret_key")
-SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
-PUBLIC_URL = env.str("PUBLIC_URL", default="http://localhost:8000").rstrip("/")
-if urlsplit(PUBLIC_URL).scheme not in ("http", "https") or not urlsplit(PUBLIC_URL).hostname:
-    raise ImproperlyConfigured("PUBLIC_URL must be the portal's address, such as https://help.example.org.")
-ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[urlsplit(PUBLIC_URL).hostname])
-INSECURE_HTTP = env.bool("INSECURE_HTTP", default=False)
-DEMO = env.bool("DEMO", default=False)
+SECRET_KEY_FALLBACKS = words("SECRET_KEY_FALLBACKS", [])
+PUBLIC_URL = address("PUBLIC_URL", "http://localhost:8000")
+ALLOWED_HOSTS = words("ALLOWED_HOSTS", [urlsplit(PUBLIC_URL).hostname or ""])
+INSECURE_HTTP = flag("INSECURE_HTTP")
+DEMO = flag("DEMO")
 REQUIRE_MFA = choice("REQUIRE_MFA", ("off", "staff", "everyone"), default="everyone")
 try:
-    TRUSTED_PROXIES = [
-        ipaddress.ip_network(entry.strip(), strict=False) for entry in env.list("TRUSTED_PROXIES", default=[])
-    ]
+    TRUSTED_PROXIES = [ipaddress.ip_network(entry, strict=False) for entry in words("TRUSTED_PROXIES", [])]
 except ValueError as error:
     raise ImproperlyConfigured(f"TRUSTED_PROXIES: {error}") from None
 
 # --- Getscreen -------------------------------------------------------------------------------------
 
 GETSCREEN_API_KEY = Secret(secret("GETSCREEN_API_KEY", required=False))
-GETSCREEN_API_URL = env.str("GETSCREEN_API_URL", default="https://api.getscreen.me/v1")
-GETSCREEN_UPDATE_PATH = env.str("GETSCREEN_UPDATE_PATH", default="")
-GETSCREEN_CONNECT_PATH = env.str("GETSCREEN_CONNECT_PATH", default="")
-GETSCREEN_PROXY_URL = env.str("GETSCREEN_PROXY_URL", default="")
-GETSCREEN_CA_FILE = env.str("GETSCREEN_CA_FILE", default="")
+GETSCREEN_API_URL = text("GETSCREEN_API_URL", "https://api.getscreen.me/v1")
+GETSCREEN_UPDATE_PATH = text("GETSCREEN_UPDATE_PATH")
+GETSCREEN_CONNECT_PATH = text("GETSCREEN_CONNECT_PATH")
+GETSCREEN_PROXY_URL = text("GETSCREEN_PROXY_URL")
+GETSCREEN_CA_FILE = text("GETSCREEN_CA_FILE")
 try:
-    GETSCREEN_LINK_HOSTS = AllowedHosts.parse(env.list("GETSCREEN_LINK_HOSTS", default=["getscreen.me"]))
+    GETSCREEN_LINK_HOSTS = AllowedHosts.parse(words("GETSCREEN_LINK_HOSTS", ["getscreen.me"]))
 except ValueError as error:
     raise ImproperlyConfigured(f"GETSCREEN_LINK_HOSTS: {error}") from None
-POLL_SECONDS = env.int("POLL_SECONDS", default=3)
-if not 1 <= POLL_SECONDS <= 60:
-    raise ImproperlyConfigured("POLL_SECONDS must be between 1 and 60.")
+POLL_SECONDS = number("POLL_SECONDS", 3, least=1, most=60)
 
 # --- Django ----------------------------------------------------------------------------------------
 
@@ -109,9 +150,11 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "portal.middleware.TrustedProxies",
     "portal.middleware.RequestReference",
-    "django.middleware.security.SecurityMiddleware",
+    # What adds headers stands above whatever answers on its own: redirects, probes, static files.
     "django.middleware.csp.ContentSecurityPolicyMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "portal.middleware.ResponseHeaders",
+    "django.middleware.security.SecurityMiddleware",
     "portal.health.HealthProbes",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -123,7 +166,6 @@ MIDDLEWARE = [
     "portal.middleware.SignInRequired",
     "portal.accounts.middleware.RecordDenials",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "invitations.failures.FailurePages",
@@ -147,8 +189,15 @@ TEMPLATES = [
 # --- Storage ---------------------------------------------------------------------------------------
 
 DATABASES: dict[str, dict[str, Any]] = {
-    "default": env.db("DATABASE_URL", default=f"sqlite:///{BASE_DIR / 'var' / 'portal.sqlite3'}"),
+    "default": url_config(
+        "DATABASE_URL",
+        environ.Env.db_url_config,
+        secret("DATABASE_URL", required=False) or f"sqlite:///{BASE_DIR / 'var' / 'portal.sqlite3'}",
+        "postgres://user:password@host:5432/name or sqlite:////folder/file.sqlite3",
+    ),
 }
+if DATABASES["default"]["ENGINE"] not in ("django.db.backends.sqlite3", "django.db.backends.postgresql"):
+    raise ImproperlyConfigured("DATABASE_URL must name SQLite or PostgreSQL: the audit log's triggers know no other.")
 DATABASES["default"].update(ATOMIC_REQUESTS=False, CONN_MAX_AGE=None, CONN_HEALTH_CHECKS=True)
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # FULL makes a committed audit entry survive a crash of the machine; IMMEDIATE avoids lock upgrades.
@@ -170,7 +219,7 @@ CACHES = {
     }
 }
 STATIC_URL = "/static/"
-STATIC_ROOT = Path(env.str("STATIC_ROOT", default=str(BASE_DIR / "var" / "static")))
+STATIC_ROOT = Path(text("STATIC_ROOT", str(BASE_DIR / "var" / "static")))
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
@@ -182,7 +231,9 @@ WHITENOISE_KEEP_ONLY_HASHED_FILES = True
 
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", "English")]
-TIME_ZONE = env.str("TIME_ZONE", default="UTC")
+TIME_ZONE = text("TIME_ZONE", "UTC")
+if TIME_ZONE not in available_timezones():
+    raise ImproperlyConfigured("TIME_ZONE must be the name of a time zone, such as Europe/Berlin.")
 USE_TZ = True
 
 # --- Accounts --------------------------------------------------------------------------------------
@@ -213,6 +264,16 @@ ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
 ACCOUNT_SESSION_REMEMBER = False
 ACCOUNT_LOGOUT_ON_PASSWORD_CHANGE = False
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
+# "key" is one account tried from one network (see the adapter), so that guessing never locks the
+# person out who sits elsewhere. Successful sign-ins give their try back.
+ACCOUNT_RATE_LIMITS = {
+    "login": "60/m/ip",
+    "login_failed": "30/15m/ip,5/15m/key",
+    "reset_password": "20/h/ip,3/h/key",
+    "reset_password_from_key": "20/m/ip",
+    "change_password": "5/m/user",
+    "reauthenticate": "5/m/user",
+}
 ACCOUNT_DEFAULT_HTTP_PROTOCOL = urlsplit(PUBLIC_URL).scheme
 
 # --- E-mail ----------------------------------------------------------------------------------------
@@ -220,7 +281,10 @@ ACCOUNT_DEFAULT_HTTP_PROTOCOL = urlsplit(PUBLIC_URL).scheme
 
 def mailer() -> dict[str, Any]:
     """Return EMAIL_URL as an entry of MAILERS. Without it, mails are printed by the process."""
-    config = env.email_url("EMAIL_URL", default="consolemail://")
+    value = secret("EMAIL_URL", required=False) or "consolemail://"
+    config = url_config(
+        "EMAIL_URL", environ.Env.email_url_config, value, "smtp+tls://user:password@mail.example.org:587"
+    )
     options = {
         "host": config.get("EMAIL_HOST"),
         "port": config.get("EMAIL_PORT"),
@@ -240,7 +304,7 @@ def mailer() -> dict[str, Any]:
 
 
 MAILERS = {"default": mailer()}
-DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", default=f"helpdesk@{urlsplit(PUBLIC_URL).hostname}")
+DEFAULT_FROM_EMAIL = text("EMAIL_FROM", f"helpdesk@{urlsplit(PUBLIC_URL).hostname}")
 if "@" not in parseaddr(DEFAULT_FROM_EMAIL)[1]:
     raise ImproperlyConfigured("EMAIL_FROM must be an e-mail address.")
 
@@ -269,7 +333,7 @@ SECURE_SSL_REDIRECT = not INSECURE_HTTP
 SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
 SECURE_HSTS_SECONDS = 0 if INSECURE_HTTP else 63_072_000
 SECURE_HSTS_INCLUDE_SUBDOMAINS = not INSECURE_HTTP
-SECURE_HSTS_PRELOAD = env.bool("HSTS_PRELOAD", default=False)
+SECURE_HSTS_PRELOAD = flag("HSTS_PRELOAD")
 COOKIE_PREFIX = "" if INSECURE_HTTP else "__Host-"
 SESSION_COOKIE_NAME = f"{COOKIE_PREFIX}sessionid"
 SESSION_COOKIE_SECURE = not INSECURE_HTTP

@@ -1,11 +1,32 @@
 """Where the current request comes from, so that an event can say it without anybody passing it along."""
 
+import ipaddress
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
+
+
+def parse_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Return the one form of an address that databases, limits and lists of proxies agree on.
+
+    Without the zone of a link-local one, and IPv4 as such where the server listens on IPv6.
+    """
+    try:
+        ip = ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    return (ip.ipv4_mapped or ip) if isinstance(ip, ipaddress.IPv6Address) else ip
+
+
+def network_of(text: str) -> str:
+    """Return whom limits count together: an IPv4 address, or the /64 that one IPv6 customer has."""
+    ip = parse_address(text)
+    if isinstance(ip, ipaddress.IPv6Address):
+        return str(ipaddress.IPv6Network((ip, 64), strict=False))
+    return str(ip or "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +60,22 @@ class RememberOrigin:
             _current.reset(token)
 
 
+SECRET_PARTS = ("token", "key")  # of addresses that are themselves a right: enrolment, password reset
+
+
+def path_of(request: HttpRequest) -> str:
+    """Return the path as an event may keep it: whoever reads the log must not be able to use it."""
+    path: str = request.path
+    for name, value in request.resolver_match.kwargs.items() if request.resolver_match else ():
+        if name in SECRET_PARTS:
+            path = path.replace(str(value), "…")
+    return path
+
+
 def of_request(request: HttpRequest) -> Origin:
     methods = request.session.get("account_authentication_methods") or [{}]
     return Origin(
-        ip=request.META.get("REMOTE_ADDR") or None,
-        user_agent=request.headers.get("User-Agent", "")[:200],
+        ip=str(parse_address(request.META.get("REMOTE_ADDR", "")) or "") or None,
+        user_agent=request.headers.get("User-Agent", "").replace("\x00", "")[:200],
         auth_method=str(methods[-1].get("method", "")),
     )
