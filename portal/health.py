@@ -8,7 +8,8 @@ from collections.abc import Callable
 from http import HTTPStatus
 
 from django.core.exceptions import ImproperlyConfigured
-from django.db import DatabaseError, connection
+from django.db import Error as AnyDatabaseError
+from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
@@ -43,7 +44,7 @@ def readyz(request: HttpRequest) -> JsonResponse:
     try:
         problem = database_problem()
         age = None if problem else seconds_since_sync()
-    except (DatabaseError, ImproperlyConfigured):
+    except (AnyDatabaseError, ImproperlyConfigured):
         problem, age = "database", None
     body = {"ready": not problem, "problem": problem, "seconds_since_sync": age}
     return JsonResponse(body, status=HTTPStatus.SERVICE_UNAVAILABLE if problem else HTTPStatus.OK)

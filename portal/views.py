@@ -7,7 +7,9 @@ from django.template.loader import get_template
 from django.views.decorators.csrf import requires_csrf_token
 
 from portal import audit
+from portal.audit import strangers
 from portal.audit.kinds import Result
+from portal.audit.origin import path_of
 
 
 @requires_csrf_token
@@ -37,5 +39,9 @@ def server_error(request: HttpRequest) -> HttpResponse:
 @requires_csrf_token
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     """A form without a valid token. Recorded, because it can be somebody else's page at work."""
-    audit.record("access.csrf", result=Result.DENIED, target_label=request.path[:200])
+    facts = {"result": Result.DENIED, "target_type": "page", "target_label": path_of(request)}
+    if request.user.is_authenticated:
+        audit.record("access.csrf", actor=request.user, **facts)
+    else:
+        strangers.record("access.csrf", **facts)
     return render(request, "403_csrf.html", status=403)

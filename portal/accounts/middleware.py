@@ -9,6 +9,7 @@ from django.http.response import HttpResponseBase
 
 from portal import audit
 from portal.audit.kinds import Result
+from portal.audit.origin import path_of
 
 
 class RecordDenials:
@@ -27,6 +28,6 @@ class RecordDenials:
                 result=Result.DENIED,
                 actor=request.user,
                 target_type="page",
-                target_label=request.path,
+                target_label=path_of(request),
                 data={"method": request.method, "status": int(HTTPStatus.FORBIDDEN)},
             )

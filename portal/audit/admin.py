@@ -1,9 +1,13 @@
 """The audit log in the administration: to look at, nothing else."""
 
+from typing import Any
+
 from django.contrib import admin
 from django.db.models import Model
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 
+from portal import audit
+from portal.audit.kinds import Result
 from portal.audit.models import Event
 
 
@@ -14,6 +18,14 @@ class EventAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not subscriptab
     search_fields = ("actor_name", "target_label", "reference")
     list_select_related = False
     actions = None
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        """Looking at the log is an event here as well."""
+        audit.record(
+            "audit.viewed", result=Result.OK, actor=request.user, data={"filters": sorted(request.GET), "in": "admin"}
+        )
+        page: HttpResponse = super().changelist_view(request, extra_context)
+        return page
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -1,16 +1,26 @@
 """The filters of the audit page."""
 
+from datetime import date
+
 from django import forms
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.utils.translation import gettext_lazy as _
 
 from portal.audit.kinds import KINDS, Result
+
+# Beyond them the day before or after, or another time zone's, does not exist.
+SENSIBLE = [MinValueValidator(date(2000, 1, 1)), MaxValueValidator(date(2999, 12, 31))]
 
 
 class FilterForm(forms.Form):
     """Everything is optional; wrong values are shown beside their field and filter nothing."""
 
-    from_date = forms.DateField(label=_("From"), required=False, widget=forms.DateInput(attrs={"type": "date"}))
-    to_date = forms.DateField(label=_("To"), required=False, widget=forms.DateInput(attrs={"type": "date"}))
+    from_date = forms.DateField(
+        label=_("From"), required=False, validators=SENSIBLE, widget=forms.DateInput(attrs={"type": "date"})
+    )
+    to_date = forms.DateField(
+        label=_("To"), required=False, validators=SENSIBLE, widget=forms.DateInput(attrs={"type": "date"})
+    )
     who = forms.CharField(label=_("Who"), required=False, max_length=150)
     kind = forms.ChoiceField(label=_("Action"), required=False)
     result = forms.ChoiceField(label=_("Outcome"), required=False)

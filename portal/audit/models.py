@@ -5,7 +5,7 @@ Rows are numbered without gaps under a lock and can be appended only; the databa
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+from typing import Any, ClassVar, NoReturn, Protocol
 
 from django.contrib.auth.models import AnonymousUser
 from django.db import connection, models, transaction
@@ -15,10 +15,21 @@ from django.utils.translation import gettext_lazy as _
 from portal.audit import origin
 from portal.audit.kinds import KINDS, Phase, Result
 
-if TYPE_CHECKING:
-    from portal.accounts.models import User
-
 APPEND_LOCK = 7_203_911  # any constant; held until the appending transaction ends
+
+
+class Person(Protocol):
+    """As much of an account as the log knows."""
+
+    pk: Any
+
+    @property
+    def display_name(self) -> str: ...
+
+    @property
+    def role_names(self) -> list[str]: ...
+
+    def has_perm(self, perm: str) -> bool: ...
 
 
 class AppendOnly(Exception):
@@ -28,7 +39,7 @@ class AppendOnly(Exception):
 class EventQuerySet(models.QuerySet["Event"]):
     """Reading only: what would change rows raises AppendOnly."""
 
-    def visible_to(self, user: User) -> EventQuerySet:
+    def visible_to(self, user: Person) -> EventQuerySet:
         """Auditors and administrators see all, leads their team's (everybody's, for now), agents their own."""
         if user.has_perm("audit.view_all_events") or user.has_perm("audit.view_team_events"):
             return self.all()
@@ -111,7 +122,7 @@ def append(
     phase: str = Phase.SINGLE,
     result: str = "",
     reference: str = "",
-    actor: User | AnonymousUser | None = None,
+    actor: Person | AnonymousUser | None = None,
     actor_name: str = "",
     target_type: str = "",
     target_id: str = "",
@@ -135,9 +146,9 @@ def append(
         origin_ip=where.ip,
         user_agent=where.user_agent,
         target_type=target_type,
-        target_id=target_id,
-        target_label=target_label[:250],
-        data=data or {},
+        target_id=target_id[:64],
+        target_label=storable(target_label)[:250],
+        data=storable_facts(data or {}),
         **_actor_by_value(actor, actor_name),
     )
     with transaction.atomic():
@@ -146,9 +157,23 @@ def append(
     return event
 
 
-def _actor_by_value(actor: User | AnonymousUser | None, name: str) -> dict[str, Any]:
+def storable(text: str) -> str:
+    """Return `text` without what PostgreSQL cannot store: an address somebody typed must not stop an event."""
+    return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode("utf-8")
+
+
+def storable_facts(facts: Any) -> Any:
+    """Return plain JSON facts with every text storable."""
+    if isinstance(facts, dict):
+        return {str(name): storable_facts(fact) for name, fact in facts.items()}
+    if isinstance(facts, list | tuple):
+        return [storable_facts(fact) for fact in facts]
+    return storable(facts) if isinstance(facts, str) else facts
+
+
+def _actor_by_value(actor: Person | AnonymousUser | None, name: str) -> dict[str, Any]:
     if actor is None or isinstance(actor, AnonymousUser):
-        return {"actor_name": name[:150]}
+        return {"actor_name": storable(name)[:150]}
     return {
         "actor_id": actor.pk,
         "actor_name": actor.display_name[:150],
