@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
 from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.db.models import Q
 from django.http import HttpRequest
 from django.urls import reverse
 
 from portal import audit
 from portal.accounts.models import User
+from portal.audit import strangers
 from portal.audit.kinds import Result
+from portal.audit.origin import network_of
+
+logger = logging.getLogger(__name__)
 
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
@@ -21,20 +28,31 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         return False
 
     def get_client_ip(self, request: HttpRequest) -> str:
-        """Return the address that the trusted-proxies middleware has settled."""
-        return str(request.META.get("REMOTE_ADDR", ""))
+        """Return the network of the address that the trusted-proxies middleware has settled."""
+        return network_of(request.META.get("REMOTE_ADDR", ""))
+
+    def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
+        """Return what failed sign-ins are counted by: one account from one network, under whatever name.
+
+        allauth counts by the typed name alone. Then a stranger's five guesses would lock out the
+        person, and user name and e-mail address would give ten.
+        """
+        name = claimed_name(credentials).casefold()
+        person = User.objects.filter(Q(username__iexact=name) | Q(email__iexact=name)).order_by("pk").first()
+        return f"{person.pk if person else name}|{self.get_client_ip(request)}"
 
     def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
         try:
             super().pre_authenticate(request, **credentials)
         except ValidationError:
-            audit.record("signin.limited", result=Result.DENIED, actor_name=claimed_name(credentials))
+            strangers.record("signin.limited", result=Result.DENIED, actor_name=claimed_name(credentials))
             raise
 
     def authentication_failed(self, request: HttpRequest, **credentials: Any) -> None:
         super().authentication_failed(request, **credentials)
         audit.record("signin.failed", result=Result.DENIED, actor_name=claimed_name(credentials))
 
+    @transaction.atomic
     def login(self, request: HttpRequest, user: User) -> None:
         super().login(request, user)
         audit.record("signin.ok", result=Result.OK, actor=user)
@@ -47,9 +65,29 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
     def get_password_change_redirect_url(self, request: HttpRequest) -> str:
         return reverse("board")
 
+    @transaction.atomic
     def set_password(self, user: User, password: str) -> None:
         super().set_password(user, password)
-        audit.record("password.changed", result=Result.OK, actor=user)
+        match = self.request.resolver_match
+        is_reset = match.url_name == "account_reset_password_from_key"
+        audit.record("password.reset" if is_reset else "password.changed", result=Result.OK, actor=user)
+
+    def send_password_reset_mail(self, user: User, email: str, context: dict[str, Any]) -> None:
+        """Mail the link. A mail server that fails must not answer whether the address is known."""
+        result = Result.OK
+        try:
+            super().send_password_reset_mail(user, email, context)
+        except OSError:  # what smtplib and sockets raise
+            logger.exception("The mail with a password reset link could not be sent.")
+            result = Result.FAILED
+        audit.record(
+            "password.reset_requested",
+            result=result,
+            actor_name=email,
+            target_type="user",
+            target_id=str(user.pk),
+            target_label=user.username,
+        )
 
 
 def claimed_name(credentials: dict[str, Any]) -> str:

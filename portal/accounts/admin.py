@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from allauth.account.admin import EmailAddress
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group
-from django.db.models import Model
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
@@ -19,6 +20,10 @@ from portal.audit.kinds import Result
 
 class AuditedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not subscriptable at run time
     """Every addition, change and deletion becomes an event in the same transaction."""
+
+    def construct_change_message(self, request: HttpRequest, form: Any, formsets: Any, add: bool = False) -> Any:
+        request.audited_values = values_of(form)  # type: ignore[attr-defined]
+        return super().construct_change_message(request, form, formsets, add)
 
     def log_addition(self, request: HttpRequest, obj: Model, message: Any) -> Any:
         self._record("admin.added", request, obj, message)
@@ -41,11 +46,30 @@ class AuditedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not subscript
             target_type=obj._meta.model_name or "",
             target_id=str(obj.pk),
             target_label=str(obj),
-            data={"changes": message if isinstance(message, list) else str(message)},
+            data={
+                "changes": message if isinstance(message, list) else str(message),
+                "values": getattr(request, "audited_values", {}),
+            },
         )
 
 
-admin.site.unregister(Group)  # importing Django's own admin registered it
+def values_of(form: Any) -> dict[str, list[Any]]:
+    """Return what each changed field was and is. Of passwords only that they were changed is said."""
+    changed = (name for name in form.changed_data if "password" not in name and name in form.cleaned_data)
+    return {name: [shown(form.initial.get(name)), shown(form.cleaned_data[name])] for name in changed}
+
+
+def shown(value: Any) -> Any:
+    """Return a form's value as plain JSON."""
+    if isinstance(value, QuerySet | list | tuple):
+        return sorted(map(str, value))
+    return value if value is None or isinstance(value, bool) else str(value)
+
+
+# Importing their own admin registered them. A second list of e-mail addresses beside the person's
+# would let somebody who no longer has the mailbox reset the password.
+for model in (Group, EmailAddress):
+    admin.site.unregister(model)
 
 
 @admin.register(User)

@@ -7,7 +7,7 @@ import secrets
 from datetime import timedelta
 from typing import Any, ClassVar
 
-from django.contrib.auth.models import AbstractUser
+from django.contrib.auth.models import AbstractUser, Group
 from django.db import models
 from django.db.models.functions import Lower
 from django.utils import timezone
@@ -58,6 +58,11 @@ def administrators() -> models.QuerySet[User]:
     return User.objects.filter(
         models.Q(is_superuser=True) | models.Q(groups__name=roles.ADMINISTRATOR), is_active=True
     ).distinct()
+
+
+def lock_administrator_role() -> Group:
+    """Let one transaction at a time decide that there is no administrator yet; return the role."""
+    return Group.objects.select_for_update().get(name=roles.ADMINISTRATOR)
 
 
 class EnrolmentQuerySet(models.QuerySet["Enrolment"]):

@@ -1,17 +1,15 @@
 """Enrolment of the first administrator. Signing in and out is allauth's."""
 
 from django.contrib.auth.decorators import login_not_required
-from django.contrib.auth.models import Group
 from django.db import transaction
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
 from portal import audit
-from portal.accounts import roles
 from portal.accounts.forms import EnrolmentForm
-from portal.accounts.models import Enrolment, User, administrators
+from portal.accounts.models import Enrolment, User, administrators, lock_administrator_role
 from portal.audit.kinds import Result
 
 
@@ -20,21 +18,28 @@ from portal.audit.kinds import Result
 @require_http_methods(["GET", "POST"])
 def enrol(request: HttpRequest, token: str) -> HttpResponse:
     """Make the first administrator. The link works once, for 15 minutes, while there is none."""
-    if administrators().exists() or not Enrolment.objects.valid(token).exists():
+    form = EnrolmentForm(request.POST if request.method == "POST" else None)
+    if not is_open(token):
         return render(request, "accounts/enrol_expired.html", status=410)
-    form = EnrolmentForm(request.POST or None)
-    if request.method == "POST" and form.is_valid():
-        enrol_administrator(form, token)
-        return redirect("account_login")
-    return render(request, "accounts/enrol.html", {"form": form}, status=422 if form.errors else 200)
+    if not form.is_valid():
+        return render(request, "accounts/enrol.html", {"form": form}, status=422 if form.is_bound else 200)
+    if enrol_administrator(form, token) is None:
+        return render(request, "accounts/enrol_expired.html", status=410)
+    return redirect("account_login")
+
+
+def is_open(token: str) -> bool:
+    return Enrolment.objects.valid(token).exists() and not administrators().exists()
 
 
 @transaction.atomic
-def enrol_administrator(form: EnrolmentForm, token: str) -> User:
-    """Spend the link and make the account; of two people at once only one wins."""
-    if not Enrolment.objects.valid(token).delete()[0] or administrators().exists():
-        raise Http404
+def enrol_administrator(form: EnrolmentForm, token: str) -> User | None:
+    """Spend every link and make the account; of two people at once only one wins, the other gets None."""
+    role = lock_administrator_role()
+    if not is_open(token):
+        return None
+    Enrolment.objects.all().delete()
     user: User = form.save()
-    user.groups.add(Group.objects.get(name=roles.ADMINISTRATOR))
+    user.groups.add(role)
     audit.record("admin.enrolled", result=Result.OK, actor=user)
     return user

@@ -8,7 +8,7 @@ from django.db import transaction
 from django.urls import reverse
 
 from portal import audit
-from portal.accounts.models import Enrolment, administrators
+from portal.accounts.models import Enrolment, administrators, lock_administrator_role
 from portal.audit.kinds import Result
 
 
@@ -23,6 +23,7 @@ class Command(BaseCommand):
 @transaction.atomic
 def enrolment_link() -> str:
     """Return a new link. Raises CommandError if an administrator exists."""
+    lock_administrator_role()
     if administrators().exists():
         raise CommandError(
             "An administrator exists already. Sign in as an administrator to add others, or use "
