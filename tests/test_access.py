@@ -1,0 +1,338 @@
+"""Who may do what: every address, method, role and ownership, with the expected status read from one table.
+
+A new address fails the suite until it has its lines here. Columns: nobody signed in; a person without
+a role (though `is_staff`); an agent with an own invitation, and with a colleague's or one made outside
+the portal; team lead; auditor; administrator; superuser. Leads and administrators may do the same to
+every invitation, so their column is tried with all three.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group
+from django.urls import URLPattern, get_resolver
+
+from invitations.models import Invitation, Policy, Status
+from portal import audit
+from portal.accounts import roles
+from portal.accounts.models import User
+from portal.audit.models import Event
+from portal.getscreen.simulator import Ledger
+from tests.conftest import Browser
+
+WHO = ("anon", "none", "own", "other", "lead", "auditor", "admin", "root")
+TABLE = """
+-                                                         GET   302  403  200  200  200  200  200  200
+-                                                         POST  302  405  405  405  405  405  405  405
+board/rows/                                               GET   302  403  200  200  200  200  200  200
+board/rows/                                               POST  302  405  405  405  405  405  405  405
+history/                                                  GET   302  403  200  200  200  200  200  200
+history/                                                  POST  302  405  405  405  405  405  405  405
+audit/                                                    GET   302  403  200  200  200  200  200  200
+audit/                                                    POST  302  403  405  405  405  405  405  405
+invitations/new/                                          GET   302  403  200  200  200  403  200  200
+invitations/new/                                          POST  302  403  302  302  302  403  302  302
+invitations/<slug:public_id>/                             GET   302  403  200  200  200  200  200  200
+invitations/<slug:public_id>/                             POST  302  405  405  405  405  405  405  405
+invitations/<slug:public_id>/live/                        GET   302  403  200  200  200  200  200  200
+invitations/<slug:public_id>/live/                        POST  302  405  405  405  405  405  405  405
+invitations/<slug:public_id>/connect/                     GET   302  405  405  405  405  405  405  405
+invitations/<slug:public_id>/connect/                     POST  302  403  303  303  303  403  303  303
+invitations/<slug:public_id>/rename/                      GET   302  403  200  403  200  403  200  200
+invitations/<slug:public_id>/rename/                      POST  302  403  302  403  302  403  302  302
+invitations/<slug:public_id>/close/                       GET   302  403  200  403  200  403  200  200
+invitations/<slug:public_id>/close/                       POST  302  403  302  403  302  403  302  302
+invitations/<slug:public_id>/preview/                     GET   302  403  200  200  200  403  200  200
+invitations/<slug:public_id>/preview/                     POST  302  405  405  405  405  405  405  405
+invitations/<slug:public_id>/qr/                          GET   302  403  200  200  200  403  200  200
+invitations/<slug:public_id>/qr/                          POST  302  405  405  405  405  405  405  405
+accounts/login/                                           GET   200  302  302  302  302  302  302  302
+accounts/login/                                           POST  200  302  302  302  302  302  302  302
+accounts/logout/                                          GET   302  200  200  200  200  200  200  200
+accounts/logout/                                          POST  302  302  302  302  302  302  302  302
+accounts/signup/                                          GET   404  404  404  404  404  404  404  404
+accounts/signup/                                          POST  404  404  404  404  404  404  404  404
+accounts/inactive/                                        GET   200  200  200  200  200  200  200  200
+accounts/inactive/                                        POST  405  405  405  405  405  405  405  405
+accounts/reauthenticate/                                  GET   302  200  200  200  200  200  200  200
+accounts/reauthenticate/                                  POST  302  200  200  200  200  200  200  200
+accounts/password/change/                                 GET   302  200  200  200  200  200  200  200
+accounts/password/change/                                 POST  302  200  200  200  200  200  200  200
+accounts/password/reset/                                  GET   200  200  200  200  200  200  200  200
+accounts/password/reset/                                  POST  200  200  200  200  200  200  200  200
+accounts/password/reset/done/                             GET   200  200  200  200  200  200  200  200
+accounts/password/reset/done/                             POST  405  405  405  405  405  405  405  405
+accounts/password/reset/key/<uid>-<key>/                  GET   200  200  200  200  200  200  200  200
+accounts/password/reset/key/<uid>-<key>/                  POST  200  200  200  200  200  200  200  200
+accounts/password/reset/key/done/                         GET   200  200  200  200  200  200  200  200
+accounts/password/reset/key/done/                         POST  405  405  405  405  405  405  405  405
+accounts/enrol/<str:token>/                               GET   410  410  410  410  410  410  410  410
+accounts/enrol/<str:token>/                               POST  410  410  410  410  410  410  410  410
+admin/                                                    GET   302  403  403  403  403  403  200  200
+admin/login/                                              GET   302  302  302  302  302  302  302  302
+admin/login/                                              POST  302  302  302  302  302  302  302  302
+admin/logout/                                             GET   302  403  403  403  403  403  302  302
+admin/logout/                                             POST  302  403  403  403  403  403  302  302
+admin/password_change/                                    GET   302  403  403  403  403  403  302  302
+admin/password_change/                                    POST  302  403  403  403  403  403  302  302
+admin/password_change/done/                               GET   302  403  403  403  403  403  200  200
+admin/autocomplete/                                       GET   302  403  403  403  403  403  403  403
+admin/jsi18n/                                             GET   302  403  403  403  403  403  200  200
+admin/r/<path:content_type_id>/<path:object_id>/          GET   302  403  403  403  403  403  404  404
+admin/<app>/                                              GET   302  403  403  403  403  403  200  200
+admin/<anything>                                          GET   302  403  403  403  403  403  404  404
+admin/<anything>                                          POST  302  403  403  403  403  403  404  404
+admin/accounts/user/                                      GET   302  403  403  403  403  403  200  200
+admin/accounts/user/                                      POST  302  403  403  403  403  403  200  200
+admin/accounts/user/add/                                  GET   302  403  403  403  403  403  200  200
+admin/accounts/user/add/                                  POST  302  403  403  403  403  403  200  200
+admin/accounts/user/<id>/password/                        GET   302  403  403  403  403  403  200  200
+admin/accounts/user/<id>/password/                        POST  302  403  403  403  403  403  200  200
+admin/accounts/user/<path:object_id>/                     GET   302  403  403  403  403  403  302  302
+admin/accounts/user/<path:object_id>/change/              GET   302  403  403  403  403  403  200  200
+admin/accounts/user/<path:object_id>/change/              POST  302  403  403  403  403  403  200  200
+admin/accounts/user/<path:object_id>/history/             GET   302  403  403  403  403  403  200  200
+admin/accounts/user/<path:object_id>/delete/              GET   302  403  403  403  403  403  403  403
+admin/accounts/user/<path:object_id>/delete/              POST  302  403  403  403  403  403  403  403
+admin/auth/group/                                         GET   302  403  403  403  403  403  200  200
+admin/auth/group/add/                                     GET   302  403  403  403  403  403  403  403
+admin/auth/group/add/                                     POST  302  403  403  403  403  403  403  403
+admin/auth/group/<path:object_id>/                        GET   302  403  403  403  403  403  302  302
+admin/auth/group/<path:object_id>/change/                 GET   302  403  403  403  403  403  200  200
+admin/auth/group/<path:object_id>/change/                 POST  302  403  403  403  403  403  403  403
+admin/auth/group/<path:object_id>/history/                GET   302  403  403  403  403  403  200  200
+admin/auth/group/<path:object_id>/delete/                 GET   302  403  403  403  403  403  403  403
+admin/auth/group/<path:object_id>/delete/                 POST  302  403  403  403  403  403  403  403
+admin/audit/event/                                        GET   302  403  403  403  403  403  200  200
+admin/audit/event/add/                                    GET   302  403  403  403  403  403  403  403
+admin/audit/event/add/                                    POST  302  403  403  403  403  403  403  403
+admin/audit/event/<path:object_id>/                       GET   302  403  403  403  403  403  302  302
+admin/audit/event/<path:object_id>/change/                GET   302  403  403  403  403  403  200  200
+admin/audit/event/<path:object_id>/change/                POST  302  403  403  403  403  403  403  403
+admin/audit/event/<path:object_id>/history/               GET   302  403  403  403  403  403  200  200
+admin/audit/event/<path:object_id>/delete/                GET   302  403  403  403  403  403  403  403
+admin/audit/event/<path:object_id>/delete/                POST  302  403  403  403  403  403  403  403
+admin/invitations/policy/                                 GET   302  403  403  403  403  403  200  200
+admin/invitations/policy/add/                             GET   302  403  403  403  403  403  403  403
+admin/invitations/policy/add/                             POST  302  403  403  403  403  403  403  403
+admin/invitations/policy/<path:object_id>/                GET   302  403  403  403  403  403  302  302
+admin/invitations/policy/<path:object_id>/change/         GET   302  403  403  403  403  403  200  200
+admin/invitations/policy/<path:object_id>/change/         POST  302  403  403  403  403  403  200  200
+admin/invitations/policy/<path:object_id>/history/        GET   302  403  403  403  403  403  200  200
+admin/invitations/policy/<path:object_id>/delete/         GET   302  403  403  403  403  403  403  403
+admin/invitations/policy/<path:object_id>/delete/         POST  302  403  403  403  403  403  403  403
+admin/invitations/invitation/                             GET   302  403  403  403  403  403  200  200
+admin/invitations/invitation/add/                         GET   302  403  403  403  403  403  403  403
+admin/invitations/invitation/add/                         POST  302  403  403  403  403  403  403  403
+admin/invitations/invitation/<path:object_id>/            GET   302  403  403  403  403  403  302  302
+admin/invitations/invitation/<path:object_id>/change/     GET   302  403  403  403  403  403  200  200
+admin/invitations/invitation/<path:object_id>/change/     POST  302  403  403  403  403  403  403  403
+admin/invitations/invitation/<path:object_id>/history/    GET   302  403  403  403  403  403  200  200
+admin/invitations/invitation/<path:object_id>/delete/     GET   302  403  403  403  403  403  403  403
+admin/invitations/invitation/<path:object_id>/delete/     POST  302  403  403  403  403  403  403  403
+"""
+WRITTEN = {  # what the table calls addresses that the site map writes as regular expressions
+    r"accounts/^password/reset/key/(?P<uidb36>[0-9A-Za-z]+)-(?P<key>[0-9A-Za-z-]+)/$": (
+        "accounts/password/reset/key/<uid>-<key>/"
+    ),
+    r"admin/^(?P<app_label>accounts|auth|audit|invitations)/$": "admin/<app>/",
+    "admin/(?P<url>.*)$": "admin/<anything>",
+    "": "-",
+}
+OTHER_METHODS = ("HEAD", "OPTIONS", "PUT", "PATCH", "DELETE", "TRACE")
+# Everybody's, with or without an account; `tests/test_architecture.py` says why.
+PUBLIC = {route for route, _, anon, *_ in (line.split() for line in TABLE.strip().splitlines()) if anon != "302"}
+PUBLIC.add("accounts/logout/")
+# Effects of these at the vendor are what the POST is for.
+ACTING = {
+    "invitations/new/",
+    *(f"invitations/<slug:public_id>/{verb}/" for verb in ("connect", "rename", "close")),
+}
+
+
+def addresses(patterns: list[Any], before: str = "") -> Iterator[str]:
+    """Every address of the site map, as the table writes it."""
+    for entry in patterns:
+        route = before + str(entry.pattern)
+        if isinstance(entry, URLPattern):
+            yield WRITTEN.get(route, route)
+        else:
+            yield from addresses(entry.url_patterns, route)
+
+
+EVERY = sorted(set(addresses(get_resolver().url_patterns)))
+LINES = [line.split() for line in TABLE.strip().splitlines()]
+EXPECTED = {(route, method): dict(zip(WHO, map(int, cells), strict=True)) for route, method, *cells in LINES}
+
+
+class Cast:
+    """One person of each column, a browser for each, and an invitation of each ownership."""
+
+    def __init__(self, make_person: Any, vendor: Any, look: Any) -> None:
+        agent = make_person("anna", roles.AGENT)
+        self.people: dict[str, User | None] = {
+            "anon": None,
+            "none": make_person("nils", is_staff=True),
+            "own": agent,
+            "other": agent,
+            "lead": make_person("lena", roles.TEAM_LEAD),
+            "auditor": make_person("aino", roles.AUDITOR),
+            "admin": make_person("adam", roles.ADMINISTRATOR),
+            "root": make_person("rut", is_superuser=True),
+        }
+        self.somebody = make_person("tom", roles.AGENT)
+        self.vendor, self.look = vendor, look
+        Policy.load()
+
+    def invite(self) -> None:
+        """Have an invitation of everybody's, and one made outside the portal."""
+        owners = {self.somebody, *self.people.values()}
+        numbers = {owner: self.vendor.add("Tilda", status=1, client_os="win") for owner in owners}
+        self.look()
+        for owner, number in numbers.items():
+            Invitation.objects.filter(vendor_id=number).update(created_by=owner, is_external=owner is None)
+        self.vendor.ledger = Ledger()
+
+    def browser(self, who: str) -> Browser:
+        browser = Browser()
+        if person := self.people[who]:
+            browser.force_login(person)
+        return browser
+
+    def owners(self, who: str) -> list[User | None]:
+        """Whose invitations get the answer of this column."""
+        if who == "own":
+            return [self.people["own"]]
+        others = [self.somebody, None]
+        return others if who == "other" else [*others, self.people[who]]
+
+    def paths(self, route: str, who: str) -> list[str]:
+        """The address filled in with things that exist, for each ownership."""
+        if "invitation" in route and not Invitation.objects.exists():
+            self.invite()
+        if "<slug:public_id>" not in route:
+            return [self.path(route)]
+        found = [Invitation.objects.get(created_by=owner).public_id for owner in self.owners(who)]
+        return [f"/{route}".replace("<slug:public_id>", public_id) for public_id in found]
+
+    def path(self, route: str) -> str:
+        rows = {"group": Group, "event": Event, "policy": Policy, "invitation": Invitation}
+        model = rows.get(route.split("/")[2]) if route.count("/") > 2 else None
+        if model is Event:
+            audit.record("signout")
+        key = model.objects.values_list("pk", flat=True).first() if model else self.somebody.pk
+        path = "/" if route == "-" else f"/{route}"
+        for pattern, value in {
+            "<uid>-<key>": "1-set-password",
+            "<str:token>": "no-such-token",
+            "<path:content_type_id>": "1",
+            "<path:object_id>": str(key),
+            "<id>": str(self.somebody.pk),
+            "<app>": "accounts",
+            "<anything>": "no/such/page/",
+        }.items():
+            path = path.replace(pattern, value)
+        return path
+
+
+@pytest.fixture
+def cast(make_person, vendor, look) -> Cast:
+    return Cast(make_person, vendor, look)
+
+
+def send(browser: Browser, method: str, path: str) -> Any:
+    body = "client_name=Tilda" if method in ("POST", "PUT", "PATCH") else ""
+    return browser.generic(method, path, body, "application/x-www-form-urlencoded")
+
+
+def test_every_address_stands_in_the_table():
+    assert sorted({route for route, _ in EXPECTED}) == EVERY
+    assert len(EXPECTED) == len(LINES)
+
+
+@pytest.mark.parametrize(("route", "method"), EXPECTED, ids=lambda value: value)
+def test_everybody_gets_the_answer_of_the_table(cast, route, method):
+    found = {"other": EXPECTED[route, method]["own"]}  # the same person, unless the address is an invitation's
+    for who in WHO if "<slug:public_id>" in route else set(WHO) - {"other"}:
+        browser = cast.browser(who)
+        statuses = {send(browser, method, path).status_code for path in cast.paths(route, who)}
+        found[who] = statuses.pop() if len(statuses) == 1 else statuses
+    assert found == EXPECTED[route, method]
+    if method == "GET" or route not in ACTING:
+        assert not cast.vendor.ledger.effects
+
+
+@pytest.mark.parametrize("route", EVERY)
+def test_other_methods_break_nothing_and_change_nothing(cast, route):
+    cast.paths(route, "root")
+    before = list(Invitation.objects.order_by("pk").values())
+    for who in ("anon", "own", "root"):
+        browser = cast.browser(who)
+        for method in OTHER_METHODS:
+            for path in cast.paths(route, who)[:1]:
+                answer = send(browser, method, path)
+                assert answer.status_code < 500, (who, method)
+                if who == "anon" and route not in PUBLIC:
+                    assert answer.status_code == 302, method
+    assert not cast.vendor.ledger.effects
+    assert not cast.vendor.ledger.links
+    assert list(Invitation.objects.order_by("pk").values()) == before
+
+
+@pytest.mark.parametrize("route", [route for route in EVERY if "<slug:public_id>" in route])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_without_a_role_one_cannot_learn_which_invitations_exist(cast, route, method):
+    for who in ("anon", "none"):
+        browser = cast.browser(who)
+        there = send(browser, method, cast.paths(route, who)[0])
+        nowhere = send(browser, method, f"/{route}".replace("<slug:public_id>", "nothing-there"))
+        assert there.status_code == nowhere.status_code
+
+
+@pytest.mark.parametrize("route", [route for route in EVERY if "<slug:public_id>" in route])
+def test_an_invitation_that_does_not_exist_is_404(cast, route):
+    method = "POST" if route.endswith("connect/") else "GET"
+    answer = send(cast.browser("root"), method, f"/{route}".replace("<slug:public_id>", "nothing-there"))
+    assert answer.status_code == 404
+
+
+def test_several_roles_add_up(make_person, browser_of, vendor, look):
+    both = make_person("both", roles.AGENT, roles.AUDITOR)
+    vendor.add("Tilda", status=1)
+    look()
+    invitation = Invitation.objects.get()
+    browser = browser_of(both)
+    assert invitation.code_grouped in browser.get(f"/invitations/{invitation.public_id}/").content.decode()
+    assert browser.post(f"/invitations/{invitation.public_id}/connect/").status_code == 303
+    assert browser.post(f"/invitations/{invitation.public_id}/close/").status_code == 403
+    assert "Everybody’s actions" in browser.get("/audit/").content.decode()
+    assert both.role_names == [roles.AGENT, roles.AUDITOR]
+
+
+def test_a_role_taken_away_is_gone_with_the_next_request(agent, browser_of, vendor, look):
+    browser = browser_of(agent)
+    assert browser.get("/").status_code == 200
+    agent.groups.clear()
+    assert browser.get("/").status_code == 403
+    User.objects.filter(pk=agent.pk).update(is_active=False)
+    assert browser.get("/").headers["Location"] == "/accounts/login/?next=%2F"
+
+
+def test_a_disabled_superuser_is_nobody(make_person, browser_of, vendor):
+    browser = browser_of(make_person("rut", is_superuser=True))
+    User.objects.update(is_active=False)
+    assert browser.get("/admin/").status_code == 302
+
+
+def test_a_refused_action_leaves_nothing_at_the_vendor(cast):
+    for who in ("none", "other", "auditor"):
+        browser = cast.browser(who)
+        for verb in ("close", "rename"):
+            for path in cast.paths(f"invitations/<slug:public_id>/{verb}/", who):
+                assert send(browser, "POST", path).status_code == 403
+    assert not cast.vendor.ledger.requests
+    assert not Event.objects.filter(kind__startswith="invitation.").exists()
+    assert not Invitation.objects.filter(status=Status.CLOSED).exists()
