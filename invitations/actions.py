@@ -175,12 +175,18 @@ def close(*, invitation: Invitation, by: User, token: str = "") -> None:
     with operation("close", by=by, account=client.fingerprint, invitation=invitation, token=token) as op:
         confirmed(
             lambda: client.close(invitation.vendor_id),
-            lambda: invitation.vendor_id not in {remote.id for remote in client.list().invitations},
+            lambda: is_gone(client, invitation),
         )
         with transaction.atomic():
             save(invitation, status=Status.CLOSED, closed_at=timezone.now())
             enter(invitation, Entry.Kind.CLOSED, by)
             succeed(op, {"key": op.account})
+
+
+def is_gone(client: Client, invitation: Invitation) -> bool:
+    """Say whether a whole list no longer has it."""
+    listing = client.list()
+    return not listing.dropped and invitation.vendor_id not in {remote.id for remote in listing.invitations}
 
 
 def confirmed(call: Callable[[], None], happened: Callable[[], bool]) -> None:

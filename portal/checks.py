@@ -20,6 +20,8 @@ def getscreen_problems() -> Iterator[CheckMessage]:
     rules = (
         ("E001", "GETSCREEN_API_URL", client.validate_base_url),
         ("E002", "GETSCREEN_CONNECT_PATH", client.validate_connect_path),
+        ("E005", "GETSCREEN_UPDATE_PATH", client.validate_update_path),
+        ("E006", "GETSCREEN_PROXY_URL", client.validate_proxy_url),
     )
     for number, name, validate in rules:
         try:

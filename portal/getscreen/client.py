@@ -50,6 +50,7 @@ INTERNAL_ERROR = 4  # in the answer of an update
 PLAIN_URL = re.compile(r"[A-Za-z]+://[A-Za-z0-9._\-:\[\]@]+(/[A-Za-z0-9._~\-]*)*\Z")
 PLAIN_PATH = re.compile(r"[A-Za-z0-9_\-]+(/[A-Za-z0-9_\-]+)*\Z")
 KIB = 1024
+NAME_LENGTH = 100  # the vendor's limit is unknown
 
 TIMINGS: Mapping[str, Timing] = {
     "list": Timing(connect=2, read=4, deadline=6, attempts=3),
@@ -159,7 +160,9 @@ class Client:
         self._transport = Transport(
             session=session, proxy_url=validate_proxy_url(proxy_url), ca_file=ca_file, clock=clock, sleep=sleep
         )
-        digest = hashlib.blake2b(api_key.reveal().encode(), digest_size=4, person=b"portal-key")
+        digest = hashlib.blake2b(
+            api_key.reveal().encode(errors="backslashreplace"), digest_size=4, person=b"portal-key"
+        )
         self.fingerprint = digest.hexdigest()
 
     def __repr__(self) -> str:
@@ -185,8 +188,9 @@ class Client:
 
     def create(self, client_name: str = "") -> RemoteInvitation:
         """Create an invitation. `may_have_acted` of an error says that it may exist all the same."""
-        params = {"client_name": client_name} if client_name else {}
-        return self._understand(CREATE, self._ask(CREATE, params=params), self._one)
+        name = parsing.clean(client_name, NAME_LENGTH)
+        params = {"client_name": name} if name else {}
+        return self._understand(CREATE, self._ask(CREATE, params=params, private=name), self._one)
 
     def rename(self, connection_id: int, name: str) -> None:
         """Give the invitation another name.
@@ -194,6 +198,7 @@ class Client:
         The vendor's page names the method `support/update` and prints `agents/update`: the second is
         called only where the first is an unknown URL, and counts only when `info` shows the new name.
         """
+        name = parsing.clean(name, NAME_LENGTH)
         body = {"connection_id": connection_id, "name": name}
         paths = [self._update_path] if self._update_path else [UPDATE, UPDATE_AS_PRINTED]
         for path in paths:
@@ -211,7 +216,8 @@ class Client:
 
     def _update(self, path: str, body: dict[str, Any]) -> None:
         data = json.dumps(body).encode()
-        answer = self._ask(RENAME, path=path, body=data, headers={"Content-Type": "application/json"})
+        headers = {"Content-Type": "application/json"}
+        answer = self._ask(RENAME, path=path, body=data, headers=headers, private=body["name"])
         result = self._understand(RENAME, answer, parsing.update_status)
         if result == INTERNAL_ERROR:
             raise Malformed(RENAME.name, "the vendor reports an internal error", status=answer.status)
@@ -225,7 +231,7 @@ class Client:
         except GetscreenError as failure:
             status = failure.status
         else:
-            if shown.strip() == parsing.clean(name).strip():
+            if shown.strip() == name.strip():
                 return
             status = HTTPStatus.OK
         raise Malformed(RENAME.name, "the new name did not show up", may_have_acted=True, status=status)
@@ -245,7 +251,10 @@ class Client:
             return
         except (BadRequest, NotFound) as error:
             refusal = error
-        listing = self.list()
+        try:
+            listing = self.list()
+        except GetscreenError:
+            raise refusal.with_traceback(None) from None
         is_open = any(found.id == connection_id and found.status != Status.CLOSED for found in listing.invitations)
         if is_open or listing.dropped:
             raise refusal.with_traceback(None)
@@ -277,6 +286,8 @@ class Client:
         if not checked:
             raise BadRequest(PREVIEW.name, "no picture, or not on an allowed host")
         answer = self._exchange(PREVIEW, checked, headers={"Accept": "image/*"})
+        if answer.status in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
+            raise BadRequest(PREVIEW.name, "the picture is gone", status=answer.status)
         if answer.status != HTTPStatus.OK:
             raise Unavailable(PREVIEW.name, "no picture", status=answer.status)
         claimed = answer.headers.get("Content-Type", "").strip().lower()
@@ -300,11 +311,12 @@ class Client:
             raise error_for(call, answer)
         return answer
 
-    def _exchange(self, call: Call, url: str, **parts: Any) -> Answer:
+    def _exchange(self, call: Call, url: str, *, private: str = "", **parts: Any) -> Answer:
+        """Send a call. `private` is a client's name, which an error's text may repeat but the log may not."""
         timing = self._timings[call.timing]
         answer = self._transport.send(Request(call.name, call.verb, url, timing, call.cap, call.acts, **parts))
         if answer.status >= HTTPStatus.BAD_REQUEST:
-            text = redacted(answer.body, self._key.reveal())
+            text = redacted(answer.body, self._key.reveal(), private)
             logger.warning("%s %s answered %s: %s", call.verb, call.name, answer.status, text)
         return answer
 

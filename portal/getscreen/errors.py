@@ -69,8 +69,6 @@ class BadRequest(Refused):
 class Malformed(GetscreenError):
     """An answer we do not understand: not JSON, truncated, too large, wrong shape, a link we do not trust."""
 
-    def __init__(
-        self, operation: str, reason: str, *, may_have_acted: bool = False, status: int | None = None
-    ) -> None:
+    def __init__(self, operation: str, reason: str, *, may_have_acted: bool = False, status: int | None = None) -> None:
         super().__init__(operation, reason, status=status)
         self.may_have_acted = may_have_acted

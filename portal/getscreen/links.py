@@ -52,7 +52,7 @@ class AllowedHosts:
         names: list[str] = []
         exact: list[tuple[str, int]] = []
         for entry in entries:
-            host, colon, port = entry.strip().partition(":")
+            host, colon, port = entry.strip().lower().partition(":")
             if not is_host_name(host) or (colon and not is_port(port)):
                 raise ValueError(f"{entry!r} is not a host name or host:port.")
             if colon:
@@ -71,6 +71,7 @@ class AllowedHosts:
         for name in self.names:
             below = not is_loopback(name) and not is_address(name)
             origins += [f"https://{name}", f"https://*.{name}"] if below else [f"https://{name}"]
+            origins += [f"http://{name}"] if is_loopback(name) else []
         for host, port in self.exact:
             schemes = ("http", "https") if is_loopback(host) else ("https",)
             origins += [f"{scheme}://{host}:{port}" for scheme in schemes]
@@ -78,7 +79,8 @@ class AllowedHosts:
 
     def allows(self, scheme: str, host: str, port: int | None) -> bool:
         if port is None:
-            return scheme == "https" and any(host == name or is_below(host, name) for name in self.names)
+            is_safe = scheme == "https" or is_loopback(host)
+            return is_safe and any(host == name or is_below(host, name) for name in self.names)
         return (host, port) in self.exact and (scheme == "https" or is_loopback(host))
 
 

@@ -287,14 +287,14 @@ def reason_of(error: Exception) -> str:
     return next((text for kind, text in REASONS if isinstance(error, kind)), "the exchange broke off")
 
 
-def redacted(body: bytes, key: str = "") -> str:
+def redacted(body: bytes, *private: str) -> str:
     """Return at most 300 characters of an error body without anything that looks like a secret."""
     text = body[:GLIMPSE].decode("utf-8", "replace")
     printable = "".join(char if char.isprintable() else " " for char in text)
     if len(body) > GLIMPSE:
         printable = printable.rpartition(" ")[0]  # the last word may be half a secret
-    if key:
-        printable = printable.replace(key, "********")
+    for secret in filter(None, private):
+        printable = printable.replace(secret, "********")
     return SECRETS.sub("********", printable)[:SHOWN]
 
 

@@ -6,7 +6,9 @@ secret in every answer, so the parser drops it. Link-like secrets have a masked 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import hmac
+from collections.abc import Callable
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import NoReturn
 
@@ -21,14 +23,16 @@ class Status(IntEnum):
     UNKNOWN = -1
 
 
-@dataclass(frozen=True, slots=True)
 class Secret:
-    """A text that never shows itself: `str`, `repr` and formatting are masked, pickling is refused."""
+    """A text that never shows itself: text, comparison, copying into a dict and pickling all miss it."""
 
-    _value: str = field(repr=False)
+    __slots__ = ("_reveal",)
+
+    def __init__(self, value: str) -> None:
+        self._reveal: Callable[[], str] = lambda: value
 
     def reveal(self) -> str:
-        return self._value
+        return self._reveal()
 
     def __str__(self) -> str:
         return "********"
@@ -39,7 +43,16 @@ class Secret:
         return str(self)
 
     def __bool__(self) -> bool:
-        return bool(self._value)
+        return bool(self.reveal())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and hmac.compare_digest(self._bytes(), other._bytes())
+
+    def _bytes(self) -> bytes:
+        return self.reveal().encode(errors="surrogateescape")
+
+    def __hash__(self) -> int:
+        return hash(self.reveal())
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("A secret cannot be pickled.")

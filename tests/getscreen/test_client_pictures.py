@@ -89,12 +89,18 @@ def test_a_picture_has_at_most_512_kibibytes():
             assert len(look(wire).body) == size
 
 
-@pytest.mark.parametrize("status", ["302 Found", "307 X", "404 Not Found", "403 X", "500 X", "204 X", "206 X"])
+@pytest.mark.parametrize("status", ["302 Found", "307 X", "403 X", "500 X", "204 X", "206 X"])
 def test_any_other_answer_is_no_picture(status):
     with Wire([picture(PNG, "image/png", status, "Location: /preview/b.png")]) as wire:
         with pytest.raises(Unavailable):
             look(wire)
         assert len(wire.received) == 1
+
+
+@pytest.mark.parametrize("status", ["404 Not Found", "410 Gone"])
+def test_a_picture_that_is_gone_is_a_refusal(status):
+    with Wire([picture(PNG, "image/png", status)]) as wire, pytest.raises(BadRequest):
+        look(wire)
 
 
 @pytest.mark.parametrize("url", ["", "https://evil.tld/a.png", "http://127.0.0.1:9/a.png", "file:///etc/passwd"])

@@ -178,7 +178,6 @@ def test_nothing_but_a_refusal_is_ever_raised(value):
         "*.getscreen.me",
         "https://getscreen.me",
         "getscreen.me/",
-        "Getscreen.me",
         "a..b",
         ".a.b",
         "a.b:",
@@ -205,8 +204,8 @@ def test_without_any_host_there_is_no_list():
         AllowedHosts.parse([])
 
 
-def test_entries_may_have_spaces_around_them():
-    assert AllowedHosts.parse([" getscreen.me ", "localhost"]).names == ("getscreen.me", "localhost")
+def test_entries_may_have_spaces_around_them_and_capitals():
+    assert AllowedHosts.parse([" Getscreen.me ", "localhost"]).names == ("getscreen.me", "localhost")
 
 
 def test_the_same_hosts_become_sources_of_the_page_policy():
@@ -220,7 +219,14 @@ def test_the_same_hosts_become_sources_of_the_page_policy():
         "https://localhost:9000",
         "https://box.example:8443",
     ]
-    assert AllowedHosts.parse(["localhost"]).csp_origins() == ["https://localhost"]
+    assert AllowedHosts.parse(["localhost"]).csp_origins() == ["https://localhost", "http://localhost"]
+
+
+def test_http_is_for_loopback_alone():
+    hosts = AllowedHosts.parse(["localhost", "getscreen.me"])
+    assert normalise("http://localhost/invite/1", hosts) == "http://localhost/invite/1"
+    with pytest.raises(LinkRefused):
+        normalise("http://getscreen.me/invite/1", hosts)
 
 
 def test_loopback_is_known_by_name_and_by_address():
