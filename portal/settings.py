@@ -279,9 +279,11 @@ ACCOUNT_DEFAULT_HTTP_PROTOCOL = urlsplit(PUBLIC_URL).scheme
 # --- E-mail ----------------------------------------------------------------------------------------
 
 
-def mailer() -> dict[str, Any]:
-    """Return EMAIL_URL as an entry of MAILERS. Without it, mails are printed by the process."""
-    value = secret("EMAIL_URL", required=False) or "consolemail://"
+def mailers() -> dict[str, dict[str, Any]]:
+    """Return EMAIL_URL as MAILERS. Without it there are none: printed mails would put reset links into the log."""
+    value = secret("EMAIL_URL", required=False)
+    if not value:
+        return {}
     config = url_config(
         "EMAIL_URL", environ.Env.email_url_config, value, "smtp+tls://user:password@mail.example.org:587"
     )
@@ -300,10 +302,10 @@ def mailer() -> dict[str, Any]:
         "filebased": ("file_path",),
     }
     wanted = keys.get(backend.split(".")[-2], ())
-    return {"BACKEND": backend, "OPTIONS": {key: options[key] for key in wanted if options[key]}}
+    return {"default": {"BACKEND": backend, "OPTIONS": {key: options[key] for key in wanted if options[key]}}}
 
 
-MAILERS = {"default": mailer()}
+MAILERS = mailers()
 DEFAULT_FROM_EMAIL = text("EMAIL_FROM", f"helpdesk@{urlsplit(PUBLIC_URL).hostname}")
 if "@" not in parseaddr(DEFAULT_FROM_EMAIL)[1]:
     raise ImproperlyConfigured("EMAIL_FROM must be an e-mail address.")

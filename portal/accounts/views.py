@@ -1,8 +1,11 @@
 """Enrolment of the first administrator. Signing in and out is allauth's."""
 
+from allauth.account import views as allauth
+from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
@@ -11,6 +14,15 @@ from portal import audit
 from portal.accounts.forms import EnrolmentForm
 from portal.accounts.models import Enrolment, User, administrators, lock_administrator_role
 from portal.audit.kinds import Result
+
+
+@login_not_required
+def password_reset(request: HttpRequest) -> HttpResponseBase:
+    """allauth's page, where mails can be sent. Elsewhere it says whom to ask."""
+    if not settings.MAILERS:
+        return render(request, "accounts/no_mail.html")
+    answer: HttpResponseBase = allauth.password_reset(request)
+    return answer
 
 
 @login_not_required
