@@ -137,6 +137,7 @@ def check_ready(client: Client, invitation: Invitation) -> None:
         raise Mismatch(invitation)
     with transaction.atomic():
         if observations.apply(invitation, remote, at=timezone.now(), precision=1):
+            save(invitation)  # a list begun before this look must not undo it
             bump()
     if invitation.status == Status.WAITING:
         raise NotJoined(invitation)

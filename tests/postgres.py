@@ -1,4 +1,4 @@
-"""A throw-away PostgreSQL server on loopback for the test run: `python -m tests.postgres start|stop`.
+"""A throw-away PostgreSQL server on loopback for the test run: `python -m tests.postgres available|start|stop`.
 
 `start` prints a DATABASE_URL. The server refuses to run as root, so root starts it as `postgres`.
 """
@@ -63,7 +63,9 @@ def stop() -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] == ["start"]:
+    if sys.argv[1:] == ["available"]:
+        sys.exit(postgres_bin() is None)
+    elif sys.argv[1:] == ["start"]:
         print(start())  # noqa: T201
     else:
         stop()

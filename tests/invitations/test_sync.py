@@ -113,6 +113,20 @@ def test_a_list_begun_before_a_rename_does_not_undo_it(lead, vendor, look):
     assert known(number).client_name == "New"
 
 
+def test_a_list_begun_before_a_look_at_one_does_not_undo_it(agent, vendor, look):
+    number = vendor.add("Tilda")
+    look()
+
+    def join_and_try_to_connect():
+        vendor.join(number)
+        actions.connect(invitation=known(number), by=agent)
+
+    vendor.after("list", join_and_try_to_connect)
+    look()
+    assert known(number).status == Status.JOINED
+    assert "left" not in kinds(known(number))
+
+
 def test_unknown_ids_wait_while_a_create_is_in_flight(agent, vendor, look):
     """The vendor has made it, its answer is on the way, and a list already shows it."""
     vendor.after("create", look)
