@@ -6,6 +6,7 @@ import logging
 from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.models import EmailAddress
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import Q
@@ -55,6 +56,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
     @transaction.atomic
     def login(self, request: HttpRequest, user: User) -> None:
         super().login(request, user)
+        forget_copied_addresses(user)
         audit.record("signin.ok", result=Result.OK, actor=user)
 
     def logout(self, request: HttpRequest) -> None:
@@ -88,6 +90,14 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
             target_id=str(user.pk),
             target_label=user.username,
         )
+
+
+def forget_copied_addresses(user: User) -> None:
+    """Remove the copy of the person's e-mail address that allauth makes when somebody signs in.
+
+    It would outlive a change of the address, and whoever has the old mailbox could reset the password.
+    """
+    EmailAddress.objects.filter(user_id=user.pk).delete()
 
 
 def claimed_name(credentials: dict[str, Any]) -> str:

@@ -14,6 +14,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from portal import audit
+from portal.accounts.adapter import forget_copied_addresses
 from portal.accounts.models import User
 from portal.audit.kinds import Result
 
@@ -96,6 +97,10 @@ class UserAdmin(AuditedAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
     def get_queryset(self, request: HttpRequest) -> Any:
         people = super().get_queryset(request).prefetch_related("groups")
         return people if request.user.is_superuser else people.filter(is_superuser=False)
+
+    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        forget_copied_addresses(obj)
 
     @admin.display(description=_("roles"))
     def roles(self, user: User) -> str:

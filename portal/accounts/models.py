@@ -38,6 +38,11 @@ class User(AbstractUser):
             ),
         ]
 
+    def clean(self) -> None:
+        """Keep addresses in lower case: that is how sign-in and password reset look for them."""
+        super().clean()
+        self.email = self.email.lower()
+
     @property
     def display_name(self) -> str:
         return self.get_full_name() or self.username
