@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
@@ -42,11 +41,15 @@ def browser_type_launch_args() -> dict[str, Any]:
 
 
 class Reports:
-    """What browsers complained about. Answers with an expected status are not complaints."""
+    """What browsers complained about in this test. Answers with an expected status are not complaints."""
 
     def __init__(self) -> None:
         self.found: list[str] = []
         self._expected: set[str] = set()
+
+    def clear(self) -> None:
+        self.found.clear()
+        self._expected.clear()
 
     def expect(self, *statuses: int) -> None:
         self._expected.update(map(str, statuses))
@@ -96,11 +99,16 @@ def portal(running: tuple[Simulator, Installation]) -> Installation:
     return running[1]
 
 
+@pytest.fixture(scope="session")
+def all_reports() -> Reports:
+    return Reports()
+
+
 @pytest.fixture
-def reports() -> Iterator[Reports]:
-    reports = Reports()
-    yield reports
-    assert reports.found == []
+def reports(all_reports: Reports) -> Iterator[Reports]:
+    all_reports.clear()
+    yield all_reports
+    assert all_reports.found == []
 
 
 def sign_in(page: Page, name: str, password: str = PASSWORD) -> None:
@@ -128,33 +136,58 @@ def session_of(running: tuple[Simulator, Installation], browser: Browser) -> Cal
     return cookies
 
 
+@pytest.fixture(scope="session")
+def contexts(browser: Browser, all_reports: Reports) -> Iterator[Callable[..., BrowserContext]]:
+    """A browser's profile per person and kind, kept for the whole run: its warm cache saves a second per test."""
+    kept: dict[str, BrowserContext] = {}
+
+    def context(name: str, options: dict[str, Any]) -> BrowserContext:
+        key = f"{name} {sorted(options.items())}"
+        if key not in kept:
+            kept[key] = browser.new_context(reduced_motion="reduce", **options)
+            all_reports.watch(kept[key])
+        return kept[key]
+
+    yield context
+    for each in kept.values():
+        each.close()
+
+
 @pytest.fixture
 def open_page(
-    browser: Browser, portal: Installation, reports: Reports, session_of: Callable[[str], Any]
+    portal: Installation,
+    reports: Reports,
+    contexts: Callable[..., BrowserContext],
+    session_of: Callable[[str], Any],
 ) -> Iterator[Callable[..., Page]]:
-    """Open a window of one's own: `open_page("agent", "/history/")`, without a name nobody is signed in."""
-    contexts: list[BrowserContext] = []
+    """Open a tab: `open_page("agent", "/history/")`, without a name nobody is signed in."""
+    used: list[BrowserContext] = []
 
-    def open_page(name: str = "", path: str = "/", *, width: int = 1440, height: int = 900, **options: Any) -> Page:
-        context = browser.new_context(
-            base_url=options.pop("base_url", portal.url),
-            storage_state=session_of(name) if name else None,
-            viewport={"width": width, "height": height},
-            reduced_motion="reduce",
-            **options,
-        )
-        contexts.append(context)
-        reports.watch(context)
+    def open_page(
+        name: str = "",
+        path: str = "/",
+        *,
+        width: int = 1440,
+        height: int = 900,
+        permissions: Sequence[str] = (),
+        theme: Literal["light", "dark"] = "light",
+        **options: Any,
+    ) -> Page:
+        context = contexts(name, {"base_url": portal.url} | options)
+        used.append(context)
+        context.clear_cookies()
+        if name:
+            context.add_cookies(session_of(name)["cookies"])
+        context.grant_permissions(list(permissions))
         page = context.new_page()
         page.set_default_timeout(8_000)
+        page.set_viewport_size({"width": width, "height": height})
+        page.emulate_media(color_scheme=theme)
         page.goto(path)
         return page
 
     yield open_page
-    for context in contexts:
-        context.close()
-
-
-@pytest.fixture
-def a_name() -> str:
-    return f"Client {uuid.uuid4().hex[:8]}"
+    for context in used:
+        for page in context.pages:
+            page.close()
+        context.clear_permissions()

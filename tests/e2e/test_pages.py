@@ -76,7 +76,7 @@ def test_single_keys_can_be_switched_off(open_page):
 
 
 def test_the_theme_survives_a_reload(open_page):
-    page = open_page("agent", color_scheme="light")
+    page = open_page("agent")
     ground = "getComputedStyle(document.body).backgroundColor"
     light = page.evaluate(ground)
     page.get_by_role("button", name="account menu").click()
