@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import unicodedata
-
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from invitations.models import NAME_LENGTH
-
-BIDI = set("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
+from portal.getscreen.parsing import clean
 
 
 def one_line(text: str) -> str:
-    """Return `text` composed (NFC), without control and direction characters, with single spaces."""
-    composed = unicodedata.normalize("NFC", text)
-    kept = (" " if char.isspace() else char for char in composed if keeps(char))
-    return " ".join("".join(kept).split())
-
-
-def keeps(char: str) -> bool:
-    return char.isspace() or (unicodedata.category(char) not in ("Cc", "Cs") and char not in BIDI)
+    """Return `text` cleaned like the vendor's own texts, so that both compare equal, with single spaces."""
+    spaced = "".join(" " if char.isspace() else char for char in text)
+    return " ".join(clean(spaced, 3 * len(text)).split())  # composing makes a few characters longer
 
 
 class OneLineField(forms.CharField):
