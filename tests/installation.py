@@ -18,6 +18,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -161,7 +162,9 @@ class Installation:
     def ask(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
         """Run one SQL statement in a transaction of its own."""
         with closing(sqlite3.connect(self.database, timeout=10)) as connection, connection:
-            return connection.execute(statement, parameters).fetchall()
+            return connection.execute(
+                statement, [str(each) if isinstance(each, datetime) else each for each in parameters]
+            ).fetchall()
 
     def known(self, vendor_id: int, status: int | None = None) -> str:
         """Return the public id of an invitation, once the watcher has seen it (in this status)."""

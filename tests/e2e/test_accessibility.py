@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 
 import pytest
 from axe_playwright_python.base import AXE_SCRIPT
@@ -54,7 +55,11 @@ def full_board(vendor: Simulator, portal):
     }
     pages = {name: portal.known(number) for name, number in numbers.items()}
     vendor.close(numbers["closed"])
-    portal.known(numbers["closed"], status=3)
+    moment = datetime.now(UTC).replace(tzinfo=None)
+    portal.ask(
+        "UPDATE invitations_invitation SET status = 3, closed_at = ?, changed_at = ? WHERE vendor_id = ?",
+        *(moment, moment, numbers["closed"]),
+    )
     return pages
 
 
