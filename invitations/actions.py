@@ -114,6 +114,8 @@ def connect(*, invitation: Invitation, by: User, record: bool | None = None, tok
     """
     if not by.has_perm(roles.CONNECT):
         raise PermissionDenied
+    if not invitation.is_open:
+        raise AlreadyClosed(invitation)
     client = client_for(invitation)
     recording = Policy.Recording(Policy.load().recording)
     wanted = record if recording == Policy.Recording.ASK else RECORD[recording]

@@ -9,7 +9,7 @@ from django.core.exceptions import PermissionDenied
 
 from invitations import actions, operations
 from invitations.models import Operation, Policy, Snapshot, Status
-from invitations.refusals import OutcomeUnknown, SentTwice, UnderWay
+from invitations.refusals import AlreadyClosed, OutcomeUnknown, SentTwice, UnderWay
 from portal.audit.models import Event
 from portal.getscreen.errors import GetscreenError, QuotaExhausted
 from tests.conftest import known
@@ -50,6 +50,17 @@ def test_a_refused_connect_is_denied_in_the_log(agent, vendor, look):
         actions.connect(invitation=known(number), by=agent)
     assert events("invitation.connect") == [("intent", ""), ("outcome", "denied")]
     assert known(number).taken_by is None
+
+
+def test_a_closed_invitation_is_not_asked_for(agent, vendor, look):
+    number = vendor.add("Tilda", status=1)
+    look()
+    vendor.close(number)
+    look()
+    before = len(vendor.ledger.requests)
+    with pytest.raises(AlreadyClosed):
+        actions.connect(invitation=known(number), by=agent)
+    assert len(vendor.ledger.requests) == before
 
 
 def test_a_bug_leaves_an_unknown_outcome(agent, vendor, look, monkeypatch):
