@@ -165,7 +165,7 @@ def storable(text: str) -> str:
 def storable_facts(facts: Any) -> Any:
     """Return plain JSON facts with every text storable."""
     if isinstance(facts, dict):
-        return {str(name): storable_facts(fact) for name, fact in facts.items()}
+        return {storable(str(name)): storable_facts(fact) for name, fact in facts.items()}
     if isinstance(facts, list | tuple):
         return [storable_facts(fact) for fact in facts]
     return storable(facts) if isinstance(facts, str) else facts

@@ -6,7 +6,7 @@ Triggers are installed after every migration and compared with the text below by
 import re
 from typing import Any
 
-from django.db import connections
+from django.db import connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 SQLITE = {
@@ -20,24 +20,35 @@ SQLITE = {
         BEGIN SELECT RAISE(ABORT, 'the audit log has no gaps'); END""",
 }
 
-POSTGRESQL_FUNCTIONS = """
-CREATE OR REPLACE FUNCTION audit_refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+FUNCTIONS = {
+    "audit_refuse": """
 BEGIN
     RAISE EXCEPTION 'the audit log is append-only' USING ERRCODE = 'insufficient_privilege';
-END $$;
-CREATE OR REPLACE FUNCTION audit_check_next() RETURNS trigger LANGUAGE plpgsql AS $$
+END""",
+    "audit_check_next": """
 BEGIN
     IF NEW.seq IS DISTINCT FROM 1 + COALESCE((SELECT MAX(seq) FROM audit_event), 0) THEN
         RAISE EXCEPTION 'the audit log has no gaps' USING ERRCODE = 'insufficient_privilege';
     END IF;
     RETURN NEW;
-END $$;
-"""
+END""",
+}
 POSTGRESQL = {
     "audit_no_change": "BEFORE UPDATE OR DELETE ON audit_event FOR EACH ROW EXECUTE FUNCTION audit_refuse()",
     "audit_no_truncate": "BEFORE TRUNCATE ON audit_event FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse()",
     "audit_next": "BEFORE INSERT ON audit_event FOR EACH ROW EXECUTE FUNCTION audit_check_next()",
 }
+# The same as PostgreSQL keeps it: what fires it in bits (1 row, 2 before, 4 insert, 8 delete, 16 update,
+# 32 truncate), and its function.
+POSTGRESQL_STORED = {
+    "audit_no_change": (1 + 2 + 8 + 16, "audit_refuse"),
+    "audit_no_truncate": (2 + 32, "audit_refuse"),
+    "audit_next": (1 + 2 + 4, "audit_check_next"),
+}
+POSTGRESQL_LOOK = """
+    SELECT t.tgname, t.tgtype, p.prosrc FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
+    WHERE t.tgrelid = 'audit_event'::regclass AND t.tgenabled = 'A' AND t.tgqual IS NULL AND t.tgattr = ''
+"""
 
 
 def reinstall(using: str = "default", **_: Any) -> None:
@@ -45,7 +56,7 @@ def reinstall(using: str = "default", **_: Any) -> None:
     connection = connections[using]
     if "audit_event" not in connection.introspection.table_names():
         return
-    with connection.cursor() as cursor:
+    with transaction.atomic(using=using), connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             _install_postgresql(cursor)
         else:
@@ -59,7 +70,8 @@ def _install_sqlite(cursor: Any) -> None:
 
 
 def _install_postgresql(cursor: Any) -> None:
-    cursor.execute(POSTGRESQL_FUNCTIONS)
+    for name, body in FUNCTIONS.items():
+        cursor.execute(f"CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $${body}$$")
     for name, rest in POSTGRESQL.items():
         cursor.execute(f"DROP TRIGGER IF EXISTS {name} ON audit_event")
         cursor.execute(f"CREATE TRIGGER {name} {rest}")
@@ -79,8 +91,10 @@ def are_installed(connection: BaseDatabaseWrapper) -> bool:
     """Compare what the database has with what it should have."""
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
-            cursor.execute("SELECT tgname FROM pg_trigger WHERE tgrelid = 'audit_event'::regclass AND tgenabled = 'A'")
-            return set(POSTGRESQL) <= {row[0] for row in cursor.fetchall()}
+            cursor.execute(POSTGRESQL_LOOK)
+            stored = {name: (fires, _squeeze(body)) for name, fires, body in cursor.fetchall()}
+            wanted = {name: (fires, _squeeze(FUNCTIONS[used])) for name, (fires, used) in POSTGRESQL_STORED.items()}
+            return all(stored.get(name) == facts for name, facts in wanted.items())
         cursor.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'")
         found = {name: _squeeze(sql) for name, sql in cursor.fetchall()}
     return all(found.get(name) == _squeeze(statement) for name, statement in SQLITE.items())

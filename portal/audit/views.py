@@ -27,6 +27,7 @@ def log(request: Any) -> HttpResponse:
     filters = form.cleaned_data if form.is_valid() else getattr(form, "cleaned_data", {})
     events = filtered(Event.objects.visible_to(request.user), filters)
     page = Paginator(events, PAGE_SIZE).get_page(request.GET.get("page"))
+    page.object_list = list(page.object_list)  # now: the event of this look would push the last row out
     used = {name: str(value) for name, value in filters.items() if value}
     audit.record("audit.viewed", result=Result.OK, actor=request.user, data={"filters": sorted(used)})
     context = {"page_obj": page, "form": form, "scope": scope_of(request.user), "filters": used}

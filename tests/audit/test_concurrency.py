@@ -1,0 +1,77 @@
+"""Many at once: numbers without gaps, whoever rolls back, and one administrator, whoever hurries."""
+
+from datetime import timedelta
+
+from django.core.management import CommandError, call_command
+from django.db import transaction
+from django.utils import timezone
+
+from portal import audit
+from portal.accounts.forms import EnrolmentForm
+from portal.accounts.models import Enrolment, User, administrators, digest
+from portal.accounts.views import enrol_administrator
+from portal.audit.models import Event
+from tests.conftest import PASSWORD
+
+
+class ChangedMind(Exception):
+    pass
+
+
+def numbers(count):
+    return list(range(1, count + 1))
+
+
+def test_events_of_many_writers_have_no_gaps(at_once):
+    def write(number):
+        return [audit.record("signout", actor_name=f"writer {number}").seq for _ in range(10)]
+
+    written = at_once(8, write)
+    assert sorted(seq for seqs in written for seq in seqs) == numbers(80)
+    assert all(seqs == sorted(seqs) for seqs in written)
+    assert at_once(1, lambda _: sorted(Event.objects.values_list("seq", flat=True))) == [numbers(80)]
+
+
+def test_whoever_rolls_back_leaves_no_gap(at_once):
+    def write(number):
+        for turn in range(6):
+            try:
+                with transaction.atomic():
+                    audit.record("signout")
+                    if (number + turn) % 2:
+                        raise ChangedMind
+            except ChangedMind:
+                pass
+
+    assert at_once(6, write) == [None] * 6
+    assert at_once(1, lambda _: sorted(Event.objects.values_list("seq", flat=True))) == [numbers(18)]
+
+
+def test_of_two_people_with_a_link_only_one_becomes_administrator(at_once):
+    def prepare(_):
+        for token in ("left", "right"):
+            Enrolment.objects.create(digest=digest(token), expires_at=timezone.now() + timedelta(minutes=5))
+
+    def enrol(number):
+        name = ("left", "right")[number % 2]
+        fields = {"username": f"{name}{number}", "email": "", "password1": PASSWORD, "password2": PASSWORD}
+        form = EnrolmentForm(fields)
+        assert form.is_valid(), form.errors
+        return enrol_administrator(form, name)
+
+    assert at_once(1, prepare) == [None]
+    results = at_once(4, enrol)
+    assert sum(isinstance(result, User) for result in results) == 1, results
+    assert sum(result is None for result in results) == 3, results
+    assert at_once(1, lambda _: (administrators().count(), Enrolment.objects.count())) == [(1, 0)]
+
+
+def test_of_two_links_made_at_once_one_works(at_once, capsys):
+    assert at_once(2, lambda _: call_command("create_admin")) == [None, None]
+    assert at_once(1, lambda _: Enrolment.objects.count()) == [1]
+    assert capsys.readouterr().out.count("/accounts/enrol/") == 2
+
+
+def test_an_administrator_made_meanwhile_ends_the_making_of_links(at_once):
+    at_once(1, lambda _: User.objects.create_superuser("rut", "", PASSWORD))
+    assert [type(result) for result in at_once(2, lambda _: call_command("create_admin"))] == [CommandError] * 2
