@@ -51,6 +51,12 @@ WORDINGS: dict[str, Wording] = {
         _("The request was sent, but Getscreen did not confirm it. It may have been carried out."),
         _("Look at the board before you try again: what has happened shows up there within a minute."),
     ),
+    "maybe_connect": Wording(
+        503,
+        _("Getscreen did not send the link"),
+        _("The request was sent, but its answer was lost. A link that may have been made is unused and harmless."),
+        _("Try again: you get a fresh link."),
+    ),
     "quota": Wording(
         503,
         _("The plan's limit is used up"),
@@ -133,7 +139,8 @@ KINDS: tuple[tuple[type[GetscreenError], str], ...] = (
     (Malformed, "garbled"),
     (Unavailable, "unreachable"),
 )
-RETRIES = {"unreachable", "garbled", "double", "quota", "not_ready"}
+CONNECT = "support/connect"
+RETRIES = {"unreachable", "maybe_connect", "garbled", "double", "quota", "not_ready"}
 
 
 @dataclass(frozen=True)
@@ -164,7 +171,7 @@ def kind_of(error: GetscreenError | ActionRefused) -> str:
     if isinstance(error, ActionRefused):
         return error.reason
     if error.may_have_acted:
-        return "maybe"
+        return "maybe_connect" if error.operation == CONNECT else "maybe"
     return next(name for kind, name in KINDS if isinstance(error, kind))
 
 
@@ -176,7 +183,7 @@ def describe(request: HttpRequest, error: GetscreenError | ActionRefused) -> Fai
         kind=kind,
         wording=WORDINGS[kind],
         reference=str(getattr(request, "reference", "")),
-        may_have_acted=kind == "maybe",
+        may_have_acted=kind in ("maybe", "maybe_connect"),
         invitation=invitation,
         retry_url=retry_url,
     )

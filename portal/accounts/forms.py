@@ -1,9 +1,45 @@
-"""Forms around accounts that allauth does not bring."""
+"""Forms around accounts: allauth's with our labels, and the one it does not bring."""
 
+from typing import Any
+
+from allauth.account import forms as allauth
 from django.contrib.auth.forms import BaseUserCreationForm
 from django.utils.translation import gettext_lazy as _
 
 from portal.accounts.models import User
+
+
+class WithoutPlaceholders:
+    """A label says what belongs into a field; a placeholder in its place vanishes with the first letter."""
+
+    fields: dict[str, Any]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for field in self.fields.values():
+            field.widget.attrs.pop("placeholder", None)
+
+
+class LoginForm(WithoutPlaceholders, allauth.LoginForm):  # type: ignore[misc]
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["login"].label = _("User name or e-mail address")
+
+
+class ChangePasswordForm(WithoutPlaceholders, allauth.ChangePasswordForm):  # type: ignore[misc]
+    pass
+
+
+class ResetPasswordForm(WithoutPlaceholders, allauth.ResetPasswordForm):  # type: ignore[misc]
+    pass
+
+
+class ResetPasswordKeyForm(WithoutPlaceholders, allauth.ResetPasswordKeyForm):  # type: ignore[misc]
+    pass
+
+
+class ReauthenticateForm(WithoutPlaceholders, allauth.ReauthenticateForm):  # type: ignore[misc]
+    pass
 
 
 class EnrolmentForm(BaseUserCreationForm):  # type: ignore[type-arg]  # not subscriptable at run time
