@@ -8,5 +8,4 @@ if "$BIN/python" -m tests.postgres available; then
     trap '"$BIN/python" -m tests.postgres stop' EXIT
     DATABASE_URL=$postgres "$BIN/python" -m pytest -q tests/invitations tests/accounts tests/audit tests/portal --cov --cov-append --cov-report= "$@"
 fi
-"$BIN/python" -m coverage combine -q --append 2>/dev/null || true
 "$BIN/python" -m coverage report --fail-under="${COVERAGE:-95}"
