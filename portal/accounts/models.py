@@ -54,9 +54,6 @@ class User(AbstractUser):
         names.update(self.groups.values_list("name", flat=True))
         return [name for name in roles.ROLES if name in names]
 
-    def has_role(self) -> bool:
-        return bool(self.role_names)
-
 
 def administrators() -> models.QuerySet[User]:
     """Active people who may open the administration."""

@@ -96,6 +96,15 @@ def test_a_mail_server_that_fails_does_not_tell_who_has_an_account(agent, anonym
     assert "could not be sent" in caplog.text
 
 
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_without_a_mail_server_the_page_says_whom_to_ask(agent, anonymous, settings, method):
+    settings.MAILERS = {}
+    answer = getattr(anonymous, method)(RESET, {"email": agent.email})
+    assert answer.status_code == 200
+    assert "administrator" in answer.content.decode()
+    assert not Event.objects.exists()
+
+
 def test_a_disabled_person_gets_no_link(agent, anonymous):
     User.objects.update(is_active=False)
     anonymous.post(RESET, {"email": agent.email})

@@ -4,6 +4,7 @@ import pytest
 from django.contrib.sessions.models import Session
 from django.core.cache import cache
 
+from portal.accounts.adapter import AccountAdapter
 from portal.accounts.models import User
 from portal.audit.models import Event
 from tests.conftest import PASSWORD, Browser
@@ -215,6 +216,10 @@ def test_nobody_signs_up(anonymous, agent, browser_of, method, path):
         answer = getattr(browser, method)(path, data, follow=True)
         assert answer.status_code == 404
     assert not User.objects.filter(username="eve").exists()
+
+
+def test_even_allauth_is_told_that_nobody_signs_up(rf):
+    assert AccountAdapter().is_open_for_signup(rf.get("/")) is False
 
 
 def test_there_is_no_account_in_a_fresh_installation(db):

@@ -20,12 +20,17 @@ def at_once(django_db_setup, django_db_blocker, tmp_path, monkeypatch) -> Iterat
     Threads cannot share SQLite's database in memory as they share a file, so there it is copied to one.
     On PostgreSQL what they commit is removed at the end, without the triggers that forbid it.
     """
+    if "test" not in connection.settings_dict["NAME"] and "memory" not in connection.settings_dict["NAME"]:
+        pytest.skip("the test database is made only for a run with a test that asks for it")
     with django_db_blocker.unblock():
         if connection.vendor == "sqlite":
             file = str(tmp_path / "shared.sqlite3")
             with connection.cursor() as cursor:
                 cursor.execute("VACUUM INTO %s", [file])
             monkeypatch.setitem(connections.settings["default"], "NAME", file)
+            # Patience for busy machines: it is the numbers that are tried here, not the speed.
+            monkeypatch.setitem(connections.settings["default"]["OPTIONS"], "timeout", 30)
+            run_at_once(1, lambda _: None)  # the first connection makes it a write-ahead log, which it stays
         yield run_at_once
         if connection.vendor == "postgresql":
             run_at_once(1, lambda _: forget())
@@ -50,7 +55,7 @@ def run_at_once(count: int, work: Callable[[int], Any]) -> list[Any]:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(timeout=30)
+        thread.join(timeout=60)
     return results
 
 

@@ -22,6 +22,10 @@ def numbers(count):
     return list(range(1, count + 1))
 
 
+def test_one_writer_counts_from_one(db):
+    assert [audit.record("signout").seq for _ in range(3)] == numbers(3)
+
+
 def test_events_of_many_writers_have_no_gaps(at_once):
     def write(number):
         return [audit.record("signout", actor_name=f"writer {number}").seq for _ in range(10)]
