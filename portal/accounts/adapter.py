@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 from typing import Any
+from urllib.parse import urlsplit
 
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.models import EmailAddress
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import Q
@@ -73,6 +75,11 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         match = self.request.resolver_match
         is_reset = match.url_name == "account_reset_password_from_key"
         audit.record("password.reset" if is_reset else "password.changed", result=Result.OK, actor=user)
+
+    def get_reset_password_from_key_url(self, key: str) -> str:
+        """Return the link for the mail, under the portal's own address whatever host was asked for."""
+        path = urlsplit(super().get_reset_password_from_key_url(key)).path
+        return f"{settings.PUBLIC_URL}{path}"
 
     def send_password_reset_mail(self, user: User, email: str, context: dict[str, Any]) -> None:
         """Mail the link. A mail server that fails must not answer whether the address is known."""

@@ -236,3 +236,17 @@ def test_too_many_requests_are_answered_shortly(anonymous, db, settings):
     settings.ACCOUNT_RATE_LIMITS = settings.ACCOUNT_RATE_LIMITS | {"login": "2/m/ip"}
     answers = [sign_in(anonymous, "agent", WRONG).status_code for _ in range(3)]
     assert answers == [200, 200, 429]
+
+
+def test_a_reset_link_leads_to_the_portals_own_address(agent, anonymous, settings, mailoutbox):
+    settings.PUBLIC_URL = "https://help.example.org"
+    anonymous.post("/accounts/password/reset/", {"email": agent.email})
+    assert "https://help.example.org/accounts/password/reset/key/" in mailoutbox[0].body
+    assert "testserver" not in mailoutbox[0].body
+
+
+def test_too_many_tries_get_a_page_in_plain_words(anonymous, db):
+    for number in range(61):
+        answer = anonymous.post("/accounts/login/", {"login": f"nobody{number}", "password": "x"})
+    assert answer.status_code == 429
+    assert "Too many attempts" in answer.content.decode()
