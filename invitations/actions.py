@@ -12,7 +12,6 @@ from collections.abc import Callable
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
-from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
@@ -22,9 +21,11 @@ from invitations.operations import operation, succeed
 from invitations.refusals import (
     AlreadyClosed,
     Mismatch,
+    NotCreated,
     NotJoined,
     OtherAccount,
     OutcomeUnknown,
+    RecordingNotChosen,
     SentTwice,
     StatusUnknown,
     UnderWay,
@@ -39,7 +40,13 @@ from portal.getscreen.errors import GetscreenError, QuotaExhausted
 from portal.getscreen.types import ConnectLink, Picture, RemoteInvitation
 
 RECORD = {Policy.Recording.ON: True, Policy.Recording.OFF: False, Policy.Recording.DEFAULT: None}
-TWIN_WAIT = 15.0  # seconds a second submit waits for the first one's result
+TWIN_WAIT = 5.0  # seconds a second submit waits for the first one's result
+UNFINISHED = {
+    Operation.State.PENDING: UnderWay,
+    Operation.State.UNKNOWN: OutcomeUnknown,
+    Operation.State.FAILED: NotCreated,
+    Operation.State.OK: OutcomeUnknown,
+}
 
 
 def may_manage(user: User, invitation: Invitation) -> bool:
@@ -67,7 +74,10 @@ def create(*, by: User, client_name: str = "", ticket: str = "", note: str = "",
         with operation("create", by=by, account=client.fingerprint, token=token, **facts) as op:
             return call_create(client, op)
     except SentTwice:
-        return result_of(Operation.objects.get(by=by, verb="create", token=token))
+        twin = Operation.objects.filter(by=by, verb="create", token=token).first()
+        if twin is None:  # it has failed in this moment
+            raise NotCreated from None
+        return result_of(twin)
 
 
 def call_create(client: Client, op: Operation) -> Invitation:
@@ -81,7 +91,7 @@ def call_create(client: Client, op: Operation) -> Invitation:
         if adopted is None:
             raise
         return adopted
-    with transaction.atomic():
+    with audit.writing():
         invitation = adoption.own(op, remote)
         succeed(op, {"key": op.account})
     return invitation
@@ -103,7 +113,7 @@ def result_of(twin: Operation) -> Invitation:
         twin.refresh_from_db()
     if twin.invitation is not None:
         return twin.invitation
-    raise UnderWay if twin.state == Operation.State.PENDING else OutcomeUnknown
+    raise UNFINISHED[Operation.State(twin.state)]
 
 
 def connect(*, invitation: Invitation, by: User, record: bool | None = None, token: str = "") -> ConnectLink:
@@ -118,11 +128,13 @@ def connect(*, invitation: Invitation, by: User, record: bool | None = None, tok
         raise AlreadyClosed(invitation)
     client = client_for(invitation)
     recording = Policy.Recording(Policy.load().recording)
+    if recording == Policy.Recording.ASK and record is None:
+        raise RecordingNotChosen(invitation)
     wanted = record if recording == Policy.Recording.ASK else RECORD[recording]
     with operation("connect", by=by, account=client.fingerprint, invitation=invitation, token=token) as op:
         check_ready(client, invitation)
         link = client.connect(invitation.vendor_id, record=wanted)
-        with transaction.atomic():
+        with audit.writing():
             now = timezone.now()
             invitation.taken_by, invitation.taken_by_name, invitation.taken_at = by, by.display_name, now
             invitation.changed_at = now
@@ -134,11 +146,14 @@ def connect(*, invitation: Invitation, by: User, record: bool | None = None, tok
 
 def check_ready(client: Client, invitation: Invitation) -> None:
     """Ask for the state just before connecting, keep it, and raise unless a client is there."""
+    asked_at = timezone.now()
     remote = client.info(invitation.vendor_id, before_connect=True)
     if remote.code and invitation.code and remote.code != invitation.code:
         raise Mismatch(invitation)
-    with transaction.atomic():
-        if observations.apply(invitation, remote, at=timezone.now(), precision=1):
+    with audit.writing():
+        # Read afresh: while the vendor thought, a colleague may have connected or closed.
+        invitation.refresh_from_db()
+        if invitation.changed_at <= asked_at and observations.apply(invitation, remote, at=timezone.now(), precision=1):
             save(invitation)  # a list begun before this look must not undo it
             bump()
     if invitation.status == Status.WAITING:
@@ -162,7 +177,7 @@ def rename(*, invitation: Invitation, by: User, client_name: str, token: str = "
             lambda: client.rename(invitation.vendor_id, client_name),
             lambda: client.info(invitation.vendor_id).client_name == client_name,
         )
-        with transaction.atomic():
+        with audit.writing():
             save(invitation, client_name=client_name)
             enter(invitation, Entry.Kind.RENAMED, by, detail=f"{before} → {client_name}")
             succeed(op, {"key": op.account})
@@ -180,7 +195,7 @@ def close(*, invitation: Invitation, by: User, token: str = "") -> None:
             lambda: client.close(invitation.vendor_id),
             lambda: is_gone(client, invitation),
         )
-        with transaction.atomic():
+        with audit.writing():
             save(invitation, status=Status.CLOSED, closed_at=timezone.now())
             enter(invitation, Entry.Kind.CLOSED, by)
             succeed(op, {"key": op.account})

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from django.db import transaction
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from invitations import observations
 from invitations.models import Entry, Invitation, Operation, Snapshot
 from invitations.operations import ABANDONED_AFTER, succeed
+from portal import audit
 from portal.audit.kinds import Phase
 from portal.getscreen.client import Client
 from portal.getscreen.errors import GetscreenError
@@ -54,7 +54,7 @@ def look_for(client: Client, op: Operation) -> Invitation | None:
         listing = client.list()
     except GetscreenError:
         return None
-    with transaction.atomic():
+    with audit.writing():
         return adopt(op, listing)
 
 

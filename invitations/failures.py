@@ -123,6 +123,18 @@ WORDINGS: dict[str, Wording] = {
         _("The same request is still on its way."),
         _("Wait a few seconds and look at the board."),
     ),
+    "not_created": Wording(
+        409,
+        _("No invitation was made"),
+        _("The form was sent twice; the first time failed and made nothing."),
+        _("Go back to the form and send it again."),
+    ),
+    "choose_recording": Wording(
+        409,
+        _("Say whether to record"),
+        _("Your helpdesk asks at each connection whether the session is recorded. Nothing was started."),
+        _("Open the invitation, choose, and press Connect."),
+    ),
     "outcome_unknown": Wording(
         409,
         _("We do not know yet whether the invitation was made"),
@@ -153,6 +165,7 @@ class Failure:
     may_have_acted: bool
     invitation: Invitation | None
     retry_url: str
+    record: str  # the person's choice, which a new try must carry along
 
     @property
     def title(self) -> Text:
@@ -186,6 +199,7 @@ def describe(request: HttpRequest, error: GetscreenError | ActionRefused) -> Fai
         may_have_acted=kind in ("maybe", "maybe_connect"),
         invitation=invitation,
         retry_url=retry_url,
+        record=request.POST.get("record", ""),
     )
 
 

@@ -224,8 +224,15 @@ class Operation(models.Model):
         default_permissions: ClassVar[tuple[str, ...]] = ()
         constraints: ClassVar = [
             models.UniqueConstraint(
-                fields=["by", "verb", "token"],
-                condition=~Q(token=""),
+                fields=["by", "token"],
+                condition=Q(verb="create") & ~Q(token=""),
+                name="invitations_operation_create_once_per_form",
+                violation_error_message=_("This form has been sent already."),
+            ),
+            models.UniqueConstraint(
+                # The board has one form for all its rows.
+                fields=["by", "verb", "token", "invitation"],
+                condition=~Q(verb="create") & ~Q(token=""),
                 name="invitations_operation_once_per_form",
                 violation_error_message=_("This form has been sent already."),
             ),

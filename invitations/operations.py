@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, OperationalError
 from django.utils import timezone
 
 from invitations.models import Invitation, Operation
@@ -52,7 +52,7 @@ def operation(
 
 def begin(verb: str, *, by: User, account: str, invitation: Invitation | None, token: str, **facts: Any) -> Operation:
     try:
-        with transaction.atomic(durable=True):
+        with audit.writing(durable=True):
             if invitation is not None:
                 refuse_while_running(verb, by=by, invitation=invitation)
             op = Operation.objects.create(
@@ -108,8 +108,16 @@ def succeed(op: Operation, data: dict[str, Any] | None = None, *, phase: str = P
 
 
 def finish(op: Operation, state: State, data: dict[str, Any], *, result: str = "") -> None:
-    """Record that it did not succeed, in a transaction of its own."""
-    with transaction.atomic():
+    """Record that it did not succeed, in a transaction of its own, twice tried if the database is busy."""
+    try:
+        record_failure(op, state, data, result)
+    except OperationalError:
+        record_failure(op, state, data, result)
+
+
+def record_failure(op: Operation, state: State, data: dict[str, Any], result: str) -> None:
+    with audit.writing():
+        op.refresh_from_db(fields=["invitation"])  # a row that was rolled back is none
         if state == State.FAILED:
             op.token = ""  # nothing happened, so the same form may be sent again
         close(op, state, data, result=result or RESULTS[state], phase=Phase.OUTCOME)
@@ -132,7 +140,7 @@ def abandon_interrupted() -> int:
     )
     count = 0
     for op in stale:
-        with transaction.atomic():
+        with audit.writing():
             locked = Operation.objects.select_for_update().filter(pk=op.pk, state=State.PENDING).first()
             if locked is not None:
                 close(op, State.UNKNOWN, {"error": "interrupted"}, result=Result.UNKNOWN, phase=Phase.RECONCILED)

@@ -113,7 +113,8 @@ class Health:
     now: datetime
     stale_after: int  # seconds
 
-    DOWN_AFTER = 300
+    DOWN_AFTER = 300  # seconds
+    STOPPED_AFTER = 45  # longer than the slowest round
     OURS = "ours"  # nobody here is asking: the portal's own fault, not the vendor's
     NO_KEY = "no_key"
 
@@ -130,7 +131,7 @@ class Health:
     def has_stopped_asking(self) -> bool:
         """Say whether no watcher has tried for too long, though nothing told it to pause."""
         last = max(filter(None, (self.snapshot.attempted_at, self.snapshot.pause_until)), default=None)
-        return last is not None and (self.now - last).total_seconds() > self.stale_after
+        return last is not None and (self.now - last).total_seconds() > max(self.STOPPED_AFTER, self.stale_after)
 
     @property
     def age(self) -> float | None:

@@ -58,6 +58,18 @@ class OutcomeUnknown(ActionRefused):
     reason = "outcome_unknown"
 
 
+class NotCreated(ActionRefused):
+    """The first sending of this form has failed and made nothing."""
+
+    reason = "not_created"
+
+
+class RecordingNotChosen(ActionRefused):
+    """The policy wants the person to say whether the session is recorded."""
+
+    reason = "choose_recording"
+
+
 class Mismatch(ActionRefused):
     """The vendor answered with another invitation than the one asked for."""
 

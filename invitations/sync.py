@@ -7,12 +7,13 @@ goes wrong is kept as the snapshot's trouble with its time. Knows nothing of req
 from __future__ import annotations
 
 import logging
+import random
 import secrets
 from datetime import datetime, timedelta
+from http import HTTPStatus
 from typing import Any
 
 from django.conf import settings
-from django.db import transaction
 from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -37,6 +38,8 @@ from portal.getscreen.types import Status as RemoteStatus
 logger = logging.getLogger(__name__)
 
 CONFIRM_PER_ROUND = 5
+CONFIRM_WITHIN = timedelta(seconds=8)  # after which no further confirmation begins
+UNKNOWN_ID = (HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN, HTTPStatus.GONE)  # what may say "no such invitation"
 PAUSE_ON_QUOTA = timedelta(seconds=60)
 Trouble = Snapshot.Trouble
 TROUBLES: tuple[tuple[type[GetscreenError], Trouble], ...] = (
@@ -67,7 +70,7 @@ class Lease:
 
     def __init__(self) -> None:
         self.token = secrets.token_hex(16)
-        self.length = timedelta(seconds=settings.POLL_SECONDS * 2 + 8)  # longer than one list may take
+        self.length = timedelta(seconds=settings.POLL_SECONDS * 2 + 12)  # longer than any one call
 
     def take(self) -> bool:
         """Take or keep the lease; say whether we hold it."""
@@ -80,24 +83,23 @@ class Lease:
         Snapshot.objects.filter(pk=1, lease_token=self.token).update(lease_until=None, lease_token="")
 
 
-def run_round(client: Client, *, lease_token: str = "") -> bool:
-    """Ask once and write what came back. Returns whether the list was good.
+def run_round(client: Client, *, lease: Lease | None = None) -> bool:
+    """Ask once and write what came back. Returns whether the list was good and is written.
 
-    With `lease_token` the result is dropped if somebody else holds the lease by then.
+    With a `lease` it is renewed before each further call, and the result is dropped once it is lost.
     """
     began = timezone.now()
     try:
         listing = client.list()
     except GetscreenError as error:
-        keep_trouble(error, account=client.fingerprint, at=began, lease_token=lease_token)
+        keep_trouble(error, account=client.fingerprint, at=began, lease=lease)
         return False
-    gone = confirm_vanished(client, listing, began)
-    with transaction.atomic():
+    gone = confirm_vanished(client, listing, began, lease)
+    with audit.writing():
         snapshot = Snapshot.objects.select_for_update().get_or_create(pk=1)[0]
-        if lease_token and snapshot.lease_token != lease_token:
+        if lease is not None and snapshot.lease_token != lease.token:
             return False
         write(snapshot, client, listing, gone, began)
-    operations.abandon_interrupted()
     return True
 
 
@@ -166,19 +168,29 @@ def add_external(remote: RemoteInvitation, *, account: str, at: datetime, precis
     observations.apply(row, remote, at=at, precision=precision)
 
 
-def confirm_vanished(client: Client, listing: Listing, began: datetime) -> list[Invitation]:
-    """Return the rows that left the list and are closed beyond doubt: `info` says so, or no longer knows them."""
+def confirm_vanished(client: Client, listing: Listing, began: datetime, lease: Lease | None) -> list[Invitation]:
+    """Return rows that left the list and are closed beyond doubt: `info` says so, or refuses their id.
+
+    A few per round, chosen anew each time, so that some that cannot be confirmed never block the rest;
+    and only as long as the round stays short and the lease ours.
+    """
     present = {remote.id for remote in listing.invitations}
     open_rows = Invitation.objects.of_account(client.fingerprint).open().filter(changed_at__lt=began)
-    missing = [row for row in open_rows.order_by("changed_at") if row.vendor_id not in present]
-    return [row for row in missing[:CONFIRM_PER_ROUND] if is_closed(client, row)]
+    missing = [row for row in open_rows if row.vendor_id not in present]
+    gone: list[Invitation] = []
+    for row in random.sample(missing, min(CONFIRM_PER_ROUND, len(missing))):
+        if timezone.now() - began > CONFIRM_WITHIN or (lease is not None and not lease.take()):
+            break
+        if is_closed(client, row, is_whole=not listing.dropped):
+            gone.append(row)
+    return gone
 
 
-def is_closed(client: Client, row: Invitation) -> bool:
+def is_closed(client: Client, row: Invitation, *, is_whole: bool) -> bool:
     try:
         return client.info(row.vendor_id).status == RemoteStatus.CLOSED
-    except BadRequest:
-        return True  # a good list does not have it, and its own id is refused
+    except BadRequest as refusal:
+        return is_whole and refusal.status in UNKNOWN_ID
     except GetscreenError:
         return False
 
@@ -193,12 +205,12 @@ def close_vanished(gone: list[Invitation], began: datetime, precision: int) -> b
     return changed
 
 
-def keep_trouble(error: GetscreenError, *, account: str, at: datetime, lease_token: str) -> None:
+def keep_trouble(error: GetscreenError, *, account: str, at: datetime, lease: Lease | None) -> None:
     """Keep the last good rows and say since when, and why, they are not refreshed."""
     trouble = next(name for kind, name in TROUBLES if isinstance(error, kind))
-    with transaction.atomic():
+    with audit.writing():
         snapshot = Snapshot.objects.select_for_update().get_or_create(pk=1)[0]
-        if lease_token and snapshot.lease_token != lease_token:
+        if lease is not None and snapshot.lease_token != lease.token:
             return
         changes: dict[str, Any] = {"attempted_at": at, "pause_until": pause(error, at), "account": account}
         if snapshot.trouble != trouble:

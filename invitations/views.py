@@ -24,7 +24,7 @@ from invitations.context import health, policy_of, snapshot_of
 from invitations.forms import CreateForm, RenameForm
 from invitations.models import Invitation, Policy, Status
 from invitations.presentation import Row, tag_of, timeline
-from invitations.tokens import new_token
+from invitations.tokens import new_token, sound
 from portal.accounts import roles
 from portal.accounts.access import Access, SignedInRequest, require
 from portal.getscreen.types import ConnectLink
@@ -185,7 +185,7 @@ def connect(request: SignedInRequest, public_id: str) -> HttpResponse:
         invitation=invitation,
         by=request.user,
         record=RECORD_CHOICES.get(request.POST.get("record", "")),
-        token=request.POST.get("token", ""),
+        token=sound(request.POST.get("token", "")),
     )
     return OneTimeRedirect(link)
 

@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db import close_old_connections, connection
 from django.utils import timezone
 
-from invitations import sync
+from invitations import operations, sync
 from invitations.models import Snapshot
 from portal.getscreen import configured
 
@@ -49,13 +49,16 @@ class Watcher:
             connection.close()
 
     def tick(self) -> None:
-        """Run one round if it is our turn and the vendor did not ask us to wait."""
-        try:
-            close_old_connections()
-            if settings.GETSCREEN_API_KEY and self.lease.take() and not is_paused():
-                sync.run_round(configured.client(), lease_token=self.lease.token)
-        except Exception:
-            logger.exception("A round of the watcher failed")
+        """Settle what was interrupted, and run one round if it is our turn and the vendor lets us."""
+        for step in (close_old_connections, operations.abandon_interrupted, self.look):
+            try:
+                step()
+            except Exception:
+                logger.exception("A round of the watcher failed")
+
+    def look(self) -> None:
+        if settings.GETSCREEN_API_KEY and self.lease.take() and not is_paused():
+            sync.run_round(configured.watching_client(), lease=self.lease)
 
 
 def is_paused() -> bool:

@@ -86,6 +86,7 @@ def vendor(monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulator]:
         sleep=lambda seconds: None,
     )
     monkeypatch.setattr(configured, "client", lambda: client)
+    monkeypatch.setattr(configured, "watching_client", lambda: client)
     return simulator
 
 

@@ -181,10 +181,16 @@ def _actor_by_value(actor: Person | AnonymousUser | None, name: str) -> dict[str
     }
 
 
+def lock() -> None:
+    """Hold the log until the current transaction ends. SQLite's write lock is held already."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [APPEND_LOCK])
+
+
 def _next_seq() -> int:
     """Return the next number, holding the lock that keeps the row before it the last one."""
+    lock()
     with connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [APPEND_LOCK])
         cursor.execute("SELECT COALESCE(MAX(seq), 0) + 1 FROM audit_event")
         return int(cursor.fetchone()[0])

@@ -9,8 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, TypeVar
@@ -50,6 +52,7 @@ INTERNAL_ERROR = 4  # in the answer of an update
 PLAIN_URL = re.compile(r"[A-Za-z]+://[A-Za-z0-9._\-:\[\]@]+(/[A-Za-z0-9._~\-]*)*\Z")
 PLAIN_PATH = re.compile(r"[A-Za-z0-9_\-]+(/[A-Za-z0-9_\-]+)*\Z")
 KIB = 1024
+PATIENCE = 1.0  # seconds to wait for a place at the vendor
 NAME_LENGTH = 100  # the vendor's limit is unknown
 
 TIMINGS: Mapping[str, Timing] = {
@@ -149,8 +152,10 @@ class Client:
         timings: Mapping[str, Timing] = TIMINGS,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], object] = time.sleep,
+        at_once: int | None = None,
     ) -> None:
         self._key = api_key
+        self._slots = threading.BoundedSemaphore(at_once) if at_once else None
         self._base = validate_base_url(base_url)
         self._allowed = link_hosts
         self._connect_path = validate_connect_path(connect_path) or CONNECT
@@ -314,20 +319,35 @@ class Client:
     def _exchange(self, call: Call, url: str, *, private: str = "", **parts: Any) -> Answer:
         """Send a call. `private` is a client's name, which an error's text may repeat but the log may not."""
         timing = self._timings[call.timing]
-        answer = self._transport.send(Request(call.name, call.verb, url, timing, call.cap, call.acts, **parts))
+        request = Request(call.name, call.verb, url, timing, call.cap, call.acts, **parts)
+        with self._slot(call):
+            answer = self._transport.send(request)
         if answer.status >= HTTPStatus.BAD_REQUEST:
             text = redacted(answer.body, self._key.reveal(), private)
             logger.warning("%s %s answered %s: %s", call.verb, call.name, answer.status, text)
         return answer
 
-    def _key_or_id(self, call: Call, answer: Answer) -> Refused:
+    @contextmanager
+    def _slot(self, call: Call) -> Iterator[None]:
+        """Keep one of the few places at the vendor. Raises Unavailable if none becomes free soon."""
+        if self._slots is None:
+            yield
+            return
+        if not self._slots.acquire(timeout=PATIENCE):
+            raise Unavailable(call.name, "too many calls are under way")
+        try:
+            yield
+        finally:
+            self._slots.release()
+
+    def _key_or_id(self, call: Call, answer: Answer) -> GetscreenError:
         """A 403 is the key's fault if `list` is refused as well, else that id's."""
         try:
             self.list()
         except KeyRejected:
             return KeyRejected(call.name, "the key is refused", status=answer.status)
         except GetscreenError:
-            pass
+            return Unavailable(call.name, "no access, and no list to tell why", status=answer.status)
         return BadRequest(call.name, "no access", status=answer.status)
 
     def _understand(self, call: Call, answer: Answer, read: Callable[[Any], T]) -> T:

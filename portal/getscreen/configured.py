@@ -1,4 +1,4 @@
-"""The one client of this process, built from the settings. The only module here that knows Django."""
+"""The clients of this process, built from the settings. The only module here that knows Django."""
 
 from functools import cache
 
@@ -6,10 +6,22 @@ from django.conf import settings
 
 from portal.getscreen.client import Client
 
+AT_ONCE = 4  # of a process's threads may wait for the vendor; the rest keep the pages alive
+
 
 @cache
 def client() -> Client:
-    """Return the client; it is thread-safe and pools its connections."""
+    """Return the client for what people do; it is thread-safe, pools its connections and bounds their number."""
+    return new_client(at_once=AT_ONCE)
+
+
+@cache
+def watching_client() -> Client:
+    """Return the watcher's own client, which no crowd can keep from looking."""
+    return new_client(at_once=None)
+
+
+def new_client(*, at_once: int | None) -> Client:
     return Client(
         api_key=settings.GETSCREEN_API_KEY,
         base_url=settings.GETSCREEN_API_URL,
@@ -18,4 +30,5 @@ def client() -> Client:
         connect_path=settings.GETSCREEN_CONNECT_PATH,
         proxy_url=settings.GETSCREEN_PROXY_URL,
         ca_file=settings.GETSCREEN_CA_FILE,
+        at_once=at_once,
     )

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 import pytest
 from django.core.exceptions import PermissionDenied
+from django.db import OperationalError
 
 from invitations import actions, operations
-from invitations.models import Operation, Policy, Snapshot, Status
-from invitations.refusals import AlreadyClosed, OutcomeUnknown, SentTwice, UnderWay
+from invitations.models import Invitation, Operation, Policy, Snapshot, Status
+from invitations.refusals import (
+    AlreadyClosed,
+    NotCreated,
+    OutcomeUnknown,
+    RecordingNotChosen,
+    SentTwice,
+    UnderWay,
+)
 from portal.audit.models import Event
 from portal.getscreen.errors import GetscreenError, QuotaExhausted
 from tests.conftest import known
@@ -81,6 +87,7 @@ def test_rights_are_checked_where_it_is_done(verb, auditor, agent, vendor, look)
     number = vendor.add("External", status=1)
     look()
     row = known(number)
+    before = vendor.ledger.requests
     calls = {
         "create": lambda by: actions.create(by=by),
         "connect": lambda by: actions.connect(invitation=row, by=by),
@@ -93,17 +100,85 @@ def test_rights_are_checked_where_it_is_done(verb, auditor, agent, vendor, look)
     if verb in ("rename", "close"):
         with pytest.raises(PermissionDenied):
             calls[verb](agent)
-    assert not vendor.ledger.effects or vendor.ledger.count("created") == 0
+    assert vendor.ledger.requests == before
     assert not Operation.objects.exists()
 
 
-def test_a_failed_create_may_be_sent_again_with_the_same_form(agent, vendor, look):
+@pytest.mark.parametrize("fault", ["status_402", "refused", "status_400"])
+def test_a_failed_create_may_be_sent_again_with_the_same_form(agent, vendor, look, fault):
     look()
-    vendor.fail("create", "status_500", acts=False)
-    with suppress(GetscreenError):
+    vendor.fail("create", fault, times=None)
+    with pytest.raises(GetscreenError):
         actions.create(by=agent, client_name="Lena", token="f" * 32)
-    Operation.objects.update(state=Operation.State.FAILED, token="")
+    vendor.clear()
+    look()
     assert actions.create(by=agent, client_name="Lena", token="f" * 32).client_name == "Lena"
+
+
+def test_the_twin_of_a_failed_create_is_told_that_nothing_was_made(agent, vendor, look):
+    look()
+    twin = operations.begin("create", by=agent, account="x", invitation=None, token="f" * 32)
+    twin.state = Operation.State.FAILED
+    with pytest.raises(NotCreated):
+        actions.result_of(twin)
+
+
+def test_a_create_whose_outcome_cannot_be_stored_is_unknown_and_found(agent, vendor, look, monkeypatch):
+    look()
+
+    def broken(*args, **kwargs):
+        raise OperationalError("database is locked")
+
+    with monkeypatch.context() as broken_for_a_moment:
+        broken_for_a_moment.setattr(actions, "succeed", broken)
+        with pytest.raises(OperationalError):
+            actions.create(by=agent, client_name="Lena")
+    assert events("invitation.create") == [("intent", ""), ("outcome", "unknown")]
+    look()
+    assert Invitation.objects.get().created_by == agent
+
+
+def test_what_happens_while_the_vendor_answers_is_not_undone(agent, lead, vendor, look):
+    """A colleague closes the invitation while the look before connecting is under way."""
+    number = vendor.add("Tilda", status=1)
+    look()
+    vendor.after("info", lambda: actions.close(invitation=known(number), by=lead))
+    with pytest.raises(AlreadyClosed):
+        actions.connect(invitation=known(number), by=agent)
+    assert known(number).status == Status.CLOSED
+    assert known(number).closed_at is not None
+
+
+def test_a_colleague_who_connects_meanwhile_stays_named(agent, lead, vendor, look):
+    number = vendor.add("Tilda", status=1)
+    look()
+
+    def lead_is_quicker():
+        actions.connect(invitation=known(number), by=lead)
+        vendor.fail("connect", "status_400")
+
+    vendor.after("info", lead_is_quicker)
+    with pytest.raises(GetscreenError):
+        actions.connect(invitation=known(number), by=agent)
+    assert known(number).taken_by_name == lead.display_name
+
+
+def test_the_policy_ask_wants_an_answer(agent, vendor, look):
+    number = vendor.add("Tilda", status=1)
+    look()
+    Policy.objects.update_or_create(pk=1, defaults={"recording": "ask"})
+    with pytest.raises(RecordingNotChosen):
+        actions.connect(invitation=known(number), by=agent)
+    assert not vendor.ledger.links
+
+
+def test_one_form_serves_all_rows_of_the_board(agent, vendor, look):
+    numbers = [vendor.add("Tilda", status=1), vendor.add("Bo", status=1)]
+    look()
+    for number in numbers:
+        actions.connect(invitation=known(number), by=agent, token="7" * 32)
+    with pytest.raises(SentTwice):
+        actions.connect(invitation=known(numbers[0]), by=agent, token="7" * 32)
 
 
 def test_an_unknown_create_is_not_sent_again_with_the_same_form(agent, vendor, look):

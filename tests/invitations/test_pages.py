@@ -148,7 +148,6 @@ def test_connect_is_never_a_get(agent, browser_of, vendor, look):
         ("off", "yes", "false"),
         ("ask", "yes", "true"),
         ("ask", "no", "false"),
-        ("ask", "", None),
     ],
 )
 def test_recording_policy_is_applied_by_the_server(agent, browser_of, vendor, look, policy, choice, video):
@@ -166,6 +165,24 @@ def first_values(query):
 
         return dict(parse_qsl(query))
     return {name: value[0] if isinstance(value, list) else value for name, value in dict(query).items()}
+
+
+def test_a_new_try_carries_the_answer_about_recording_along(agent, browser_of, vendor, look):
+    number = vendor.add("Tilda", status=1)
+    look()
+    Policy.objects.update_or_create(pk=1, defaults={"recording": "ask"})
+    vendor.fail("connect", "status_500", times=None)
+    page = browser_of(agent).post(f"/invitations/{known(number).public_id}/connect/", {"record": "no"})
+    assert '<input type="hidden" name="record" value="no">' in page.content.decode()
+
+
+@pytest.mark.parametrize("token", ["a\x00b", "<script>", "x" * 200])
+def test_a_token_that_is_none_counts_as_a_new_click(agent, browser_of, vendor, look, token):
+    number = vendor.add("Tilda", status=1)
+    look()
+    assert (
+        browser_of(agent).post(f"/invitations/{known(number).public_id}/connect/", {"token": token}).status_code == 303
+    )
 
 
 def test_rename_arrives_at_the_vendor(agent, browser_of, vendor, look):

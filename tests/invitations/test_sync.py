@@ -4,6 +4,7 @@ from contextlib import suppress
 from datetime import timedelta
 
 import pytest
+from django.db.models import F
 from django.utils import timezone
 
 from invitations import actions, adoption, operations, sync
@@ -232,15 +233,17 @@ def test_five_thousand_rows_are_taken_in_one_round(vendor, look):
     assert Invitation.objects.count() >= 5000
 
 
-def test_an_interrupted_operation_becomes_unknown(agent, vendor, look):
+def test_an_interrupted_operation_becomes_unknown(agent, vendor, look, monkeypatch):
+    monkeypatch.setattr("invitations.watcher.close_old_connections", lambda: None)  # the test's own is one
     number = vendor.add("Tilda", status=1)
     look()
     op = operations.begin("connect", by=agent, account="x", invitation=known(number), token="")
     assert operations.abandon_interrupted() == 0
     Operation.objects.filter(pk=op.pk).update(started_at=timezone.now() - timedelta(minutes=5))
-    look()
+    vendor.fail("list", "refused", times=None)
+    Watcher().tick()
     op.refresh_from_db()
-    assert op.state == Operation.State.UNKNOWN
+    assert op.state == Operation.State.UNKNOWN, "an outage is no reason to leave it open"
     events = Event.objects.filter(reference=op.reference).order_by("seq")
     assert [(event.phase, event.result) for event in events] == [("intent", ""), ("reconciled", "unknown")]
 
@@ -289,12 +292,78 @@ def test_a_dead_watchers_lease_runs_out(vendor, db):
     Snapshot.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
     assert second.take()
     vendor.add("Tilda")
-    assert not sync.run_round(configured.client(), lease_token=first.token), "its answer comes too late"
+    assert not sync.run_round(configured.client(), lease=first), "its answer comes too late"
     assert Invitation.objects.count() == 0
     vendor.fail("list", "status_500", times=3)
-    sync.run_round(configured.client(), lease_token=first.token)
+    sync.run_round(configured.client(), lease=first)
     assert Snapshot.load().trouble == Snapshot.Trouble.STARTING
-    assert sync.run_round(configured.client(), lease_token=second.token)
+    assert sync.run_round(configured.client(), lease=second)
+
+
+def test_the_lease_is_kept_through_a_long_round(vendor, look):
+    numbers = [vendor.add(f"Client {n}") for n in range(3)]
+    look()
+    for number in numbers:
+        vendor.close(number)
+    first, second = sync.Lease(), sync.Lease()
+    assert first.take()
+
+    def others_try():
+        Snapshot.objects.update(lease_until=timezone.now() + timedelta(seconds=1))
+        assert not second.take()
+
+    vendor.before("info", others_try)
+    assert sync.run_round(configured.client(), lease=first)
+    assert Snapshot.load().lease_until > timezone.now() + timedelta(seconds=5), "renewed on the way"
+    assert Invitation.objects.filter(status=Status.CLOSED).count() == 3
+
+
+def test_a_lease_lost_on_the_way_ends_the_round(vendor, look):
+    number = vendor.add("Tilda")
+    look()
+    vendor.close(number)
+    first = sync.Lease()
+    assert first.take()
+    vendor.after("list", lambda: Snapshot.objects.update(lease_token="somebody else"))
+    assert not sync.run_round(configured.client(), lease=first)
+    assert known(number).is_open
+    assert not vendor.ledger.find("/v1/support/info")
+
+
+def test_rows_that_cannot_be_confirmed_never_block_the_others(vendor, look):
+    stuck = [vendor.add(f"Stuck {n}") for n in range(sync.CONFIRM_PER_ROUND)]
+    look()
+    fine = [vendor.add(f"Fine {n}") for n in range(3)]
+    look()
+    for number in (*stuck, *fine):
+        vendor.close(number)
+    # The vendor's records of some are broken for good.
+    Invitation.objects.filter(vendor_id__in=stuck).update(vendor_id=F("vendor_id") + 100_000)
+    vendor.unknown_id_status = 404
+    for _ in range(40):
+        look()
+    assert Invitation.objects.filter(status=Status.CLOSED).count() == len(fine)
+
+
+@pytest.mark.parametrize(("status", "closes"), [(400, True), (410, True), (405, False), (409, False), (404, False)])
+def test_only_an_unknown_id_counts_as_closed(vendor, look, status, closes):
+    number = vendor.add("Tilda")
+    look()
+    vendor.remove(number)
+    vendor.fail("info", f"status_{status}", times=None)
+    look()
+    assert known(number).is_open != closes
+
+
+def test_a_list_with_unreadable_rows_confirms_nothing_from_refusals(vendor, look):
+    number = vendor.add("Tilda")
+    vendor.add("Stays")
+    look()
+    vendor.remove(number)
+    vendor.fail("list", "odd_ids", times=None)
+    snapshot = look()
+    assert snapshot.dropped
+    assert known(number).is_open
 
 
 def test_a_tick_survives_whatever_a_round_does(vendor, db, monkeypatch, caplog):

@@ -1,0 +1,20 @@
+"""Actions against watchers on the database under test: they wait for each other and never deadlock."""
+
+import json
+import os
+import subprocess
+import sys
+
+
+def test_people_and_watchers_at_once_lose_nothing(tmp_path):
+    database = os.environ.get("DATABASE_URL") or f"sqlite:///{tmp_path / 'crowd.sqlite3'}"
+    environment = os.environ | {"DATABASE_URL": database, "PYTHONWARNINGS": "ignore"}
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.crowd"], env=environment, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    report = json.loads(done.stdout)
+    assert not [what for what in report["seen"] if what.startswith("surprise")], report
+    assert report["seen"]["look"] > 1
+    assert report["seen"]["work"] > 1
+    assert (report["gaps"], report["pending"]) == (False, 0)
