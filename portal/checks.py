@@ -9,6 +9,8 @@ from django.core.checks import CheckMessage, Error, Warning, register
 
 from portal.getscreen import client
 
+SHORTEST_KEY = 20  # characters; Django itself warns below 50
+
 
 @register()
 def check_getscreen(**_: Any) -> list[CheckMessage]:
@@ -37,6 +39,23 @@ def check_hosts(**_: Any) -> list[CheckMessage]:
     if any(host.strip() in ("*", ".") for host in settings.ALLOWED_HOSTS):
         hint = "List the portal's own host names: forged ones end up in links of e-mails."
         return [Error("ALLOWED_HOSTS must not contain '*'.", hint=hint, id="portal.E004")]
+    return []
+
+
+@register()
+def check_secret_key(**_: Any) -> list[CheckMessage]:
+    """Refuse a key that can be guessed: whoever has it can forge password resets."""
+    if len(settings.SECRET_KEY) < SHORTEST_KEY:
+        hint = 'python3 -c "import secrets; print(secrets.token_urlsafe(50))" makes one.'
+        return [Error(f"SECRET_KEY is shorter than {SHORTEST_KEY} characters.", hint=hint, id="portal.E007")]
+    return []
+
+
+@register(deploy=True)
+def check_second_factor(**_: Any) -> list[CheckMessage]:
+    if settings.REQUIRE_MFA != "off":
+        hint = "Protect the sign-in by other means meanwhile; REQUIRE_MFA=off says that you know."
+        return [Warning("REQUIRE_MFA is set, but this release has no second factor yet.", hint=hint, id="portal.W003")]
     return []
 
 

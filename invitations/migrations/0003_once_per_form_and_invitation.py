@@ -5,23 +5,32 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('invitations', '0002_roles_and_cache'),
+        ("invitations", "0002_roles_and_cache"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.RemoveConstraint(
-            model_name='operation',
-            name='invitations_operation_once_per_form',
+            model_name="operation",
+            name="invitations_operation_once_per_form",
         ),
         migrations.AddConstraint(
-            model_name='operation',
-            constraint=models.UniqueConstraint(condition=models.Q(('verb', 'create'), models.Q(('token', ''), _negated=True)), fields=('by', 'token'), name='invitations_operation_create_once_per_form', violation_error_message='This form has been sent already.'),
+            model_name="operation",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("verb", "create"), models.Q(("token", ""), _negated=True)),
+                fields=("by", "token"),
+                name="invitations_operation_create_once_per_form",
+                violation_error_message="This form has been sent already.",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='operation',
-            constraint=models.UniqueConstraint(condition=models.Q(models.Q(('verb', 'create'), _negated=True), models.Q(('token', ''), _negated=True)), fields=('by', 'verb', 'token', 'invitation'), name='invitations_operation_once_per_form', violation_error_message='This form has been sent already.'),
+            model_name="operation",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(models.Q(("verb", "create"), _negated=True), models.Q(("token", ""), _negated=True)),
+                fields=("by", "verb", "token", "invitation"),
+                name="invitations_operation_once_per_form",
+                violation_error_message="This form has been sent already.",
+            ),
         ),
     ]

@@ -3,6 +3,7 @@
 import argparse
 from typing import Any
 
+from django.core import checks
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
@@ -25,7 +26,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         refuse_unmigrated()
-        self.check()
+        self.check(include_deployment_checks=True, fail_level=checks.CRITICAL)  # says what is unwise
+        self.check()  # stops at what is wrong
         static_files.ensure_collected()
         abandon_interrupted()
         audit.record("system.started", result=Result.OK)
