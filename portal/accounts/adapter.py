@@ -14,6 +14,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
 
 from portal import audit
 from portal.accounts.models import User
@@ -26,6 +27,14 @@ logger = logging.getLogger(__name__)
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
     """Accounts are made by administrators; signing in and out leaves events."""
+
+    # The same words for a wrong password and an unknown name, so that nobody learns which names exist.
+    error_messages = DefaultAccountAdapter.error_messages | {
+        "username_password_mismatch": _("User name or password is wrong."),
+        "email_password_mismatch": _("User name or password is wrong."),
+        "invalid_login": _("User name or password is wrong."),
+        "too_many_login_attempts": _("Too many failed attempts. Wait 15 minutes, or ask your administrator."),
+    }
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         return False

@@ -24,6 +24,8 @@ class LoginForm(WithoutPlaceholders, allauth.LoginForm):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["login"].label = _("User name or e-mail address")
+        self.fields["login"].widget.attrs["autofocus"] = True
+        self.fields["password"].help_text = ""  # the page links to the reset after the field, not before it
 
 
 class ChangePasswordForm(WithoutPlaceholders, allauth.ChangePasswordForm):  # type: ignore[misc]
