@@ -2,11 +2,13 @@
 
 from allauth.account import views as allauth
 from django.conf import settings
+from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
@@ -37,6 +39,7 @@ def enrol(request: HttpRequest, token: str) -> HttpResponse:
         return render(request, "accounts/enrol.html", {"form": form}, status=422 if form.is_bound else 200)
     if enrol_administrator(form, token) is None:
         return render(request, "accounts/enrol_expired.html", status=410)
+    messages.success(request, _("Your account is ready. Sign in with it."))
     return redirect("account_login")
 
 
