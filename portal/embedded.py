@@ -18,7 +18,7 @@ VAR = BASE_DIR / "var"
 
 def prepare() -> None:
     """Fill the environment with what `start` assumes."""
-    env_file = Path(os.environ.get("ENV_FILE", str(BASE_DIR / ".env")))
+    env_file = Path(os.environ.get("ENV_FILE") or BASE_DIR / ".env")
     if env_file.is_file():
         environ.Env.read_env(env_file, encoding="utf-8")
     VAR.mkdir(mode=0o700, exist_ok=True)

@@ -362,6 +362,8 @@ DATA_UPLOAD_MAX_NUMBER_FIELDS = 200
 SILENCED_SYSTEM_CHECKS = [
     "security.W021",  # preload binds the site's whole domain, so it is the administrator's choice
 ]
+if not MAILERS:
+    SILENCED_SYSTEM_CHECKS += ["mail.W001"]  # on purpose: the page for forgotten passwords then says whom to ask
 if INSECURE_HTTP:
     # One explicit switch; portal.W001 takes the place of these four warnings.
     SILENCED_SYSTEM_CHECKS += ["security.W004", "security.W008", "security.W012", "security.W016"]

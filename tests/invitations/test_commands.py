@@ -131,6 +131,63 @@ def test_start_as_a_demo_has_one_person_per_role(never_runs, vendor, db, setting
     assert Invitation.objects.get(status=Status.ACTIVE).taken_by_name or Invitation.objects.get(status=2).is_external
 
 
+def test_a_restarted_demo_leaves_history_alone_and_closes_what_is_gone(vendor, look, caplog):
+    demo.seed()
+    User.objects.filter(username="agent").update(is_active=False)
+    for number in range(8):
+        vendor.add(f"Old {number}")
+    demo.furnish()
+    left_external = set(Invitation.objects.filter(is_external=True).values_list("pk", flat=True))
+    old = {row.pk: (row.ticket, row.created_by_name) for row in Invitation.objects.all()}
+    assert left_external
+    vendor._rows.clear()
+    for number in range(3):
+        vendor.add(f"New {number}")
+    demo.seed()
+    demo.furnish()
+    assert User.objects.get(username="agent").is_active
+    rows = Invitation.objects.filter(pk__in=old)
+    assert {row.pk: (row.ticket, row.created_by_name) for row in rows} == old
+    assert {row.status for row in rows} == {Status.CLOSED}
+    assert set(rows.filter(is_external=True).values_list("pk", flat=True)) == left_external
+    tickets = [row.ticket for row in Invitation.objects.open() if row.ticket]
+    assert tickets
+    assert len(tickets) == len(set(tickets))
+    assert "unknown" not in caplog.text
+
+
+def test_a_furnished_demo_gives_no_ticket_twice(vendor, db):
+    demo.seed()
+    for number in range(20):
+        vendor.add(f"Client {number}")
+    demo.furnish()
+    tickets = [row.ticket for row in Invitation.objects.open() if row.ticket]
+    assert sorted(tickets) == sorted(filter(None, demo.TICKETS))
+
+
+def test_a_missing_mail_server_is_no_warning():
+    environment = {"SECRET_KEY": "x" * 50, "GETSCREEN_API_KEY": "k", "ENV_FILE": "none"}
+    answer = subprocess.run(
+        [sys.executable, "manage.py", "check"], env=environment, capture_output=True, text=True, check=False
+    )
+    assert answer.returncode == 0
+    assert "mail.W001" not in answer.stdout + answer.stderr
+
+
+def test_an_empty_env_file_means_the_one_beside_manage_py(monkeypatch, tmp_path):
+    from portal import embedded
+
+    (tmp_path / ".env").write_text("GETSCREEN_API_KEY=real\n", encoding="utf-8")
+    monkeypatch.setattr(embedded, "BASE_DIR", tmp_path)
+    monkeypatch.setattr(embedded, "VAR", tmp_path / "var")
+    environment = {"ENV_FILE": "", "SECRET_KEY": "x"}
+    monkeypatch.setattr("os.environ", environment)
+    monkeypatch.setattr(embedded.environ.Env, "ENVIRON", environment)
+    embedded.prepare()
+    assert environment["GETSCREEN_API_KEY"] == "real"
+    assert "DEMO" not in environment
+
+
 def test_start_refuses_a_port_that_is_taken():
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -47,8 +47,9 @@ class Command(BaseCommand):
 
 
 def demo_welcome(address: str) -> str:
-    rows = "\n".join(f"  {user:<10}{password:<16}{role}" for role, user, password in demo.seed())
+    people = demo.seed()
     demo.furnish()
+    rows = "\n".join(f"  {user:<10}{password:<16}{role}" for role, user, password in people)
     return (
         f"\nDemo: not connected to Getscreen. Open {address} and sign in as one of\n\n"
         f"  {'user':<10}{'password':<16}role\n{rows}\n\n"
