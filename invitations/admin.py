@@ -1,8 +1,11 @@
 """The policy for administrators to change, and invitations to look at. Codes and links are not shown."""
 
+from typing import Any
+
 from django.contrib import admin
 from django.db.models import Model
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 
 from invitations.models import Invitation, Policy
 from portal.accounts.admin import AuditedAdmin
@@ -11,6 +14,10 @@ from portal.accounts.admin import AuditedAdmin
 @admin.register(Policy)
 class PolicyAdmin(AuditedAdmin):
     list_display = ("helpdesk_name", "recording", "previews")
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """There is one policy: show it instead of a list of one."""
+        return redirect("admin:invitations_policy_change", Policy.load().pk)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -5,17 +5,28 @@ from __future__ import annotations
 from typing import Any
 
 from allauth.account.admin import EmailAddress
-from django.contrib import admin
+from django import forms
+from django.contrib import admin, messages
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.contrib.auth.forms import (
+    AdminPasswordChangeForm,
+    ReadOnlyPasswordHashField,
+    ReadOnlyPasswordHashWidget,
+    UserChangeForm,
+    UserCreationForm,
+)
 from django.contrib.auth.models import Group
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from portal import audit
+from portal.accounts import roles
 from portal.accounts.adapter import forget_copied_addresses
-from portal.accounts.models import User
+from portal.accounts.models import User, administrators, lock_administrator_role
 from portal.audit.kinds import Result
 
 
@@ -73,15 +84,67 @@ for model in (Group, EmailAddress):
     admin.site.unregister(model)
 
 
+class PasswordButton(ReadOnlyPasswordHashWidget):
+    """The way to a new password, without a summary of the stored one."""
+
+    def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:
+        label = self.get_context(name, value, attrs)["button_label"]
+        return format_html('<p><a role="button" class="button" href="../password/">{}</a></p>', label)
+
+
+class PersonForm(UserChangeForm):  # type: ignore[type-arg]  # not subscriptable at run time
+    """A person's data and roles. Administrators neither lock themselves out nor leave nobody in charge."""
+
+    actor: User
+    password = ReadOnlyPasswordHashField(label=_("Password"), widget=PasswordButton)
+
+    def clean(self) -> dict[str, Any]:
+        values: dict[str, Any] = super().clean() or self.cleaned_data
+        lock_administrator_role()  # two administrators could otherwise switch each other off
+        is_active = values.get("is_active", False)
+        holds_role = self.instance.is_superuser or roles.ADMINISTRATOR in {
+            role.name for role in values.get("groups", ())
+        }
+        if self.instance.pk == self.actor.pk and not is_active:
+            self.add_error("is_active", _("You cannot switch off your own account. Ask another administrator."))
+        if self.instance.pk == self.actor.pk and not holds_role and "groups" in values:
+            self.add_error(
+                "groups", _("You cannot take the Administrator role from yourself. Ask another administrator.")
+            )
+        if not (is_active and holds_role) and not administrators().exclude(pk=self.instance.pk).exists():
+            self.add_error(None, _("Somebody must stay administrator: nobody else who may sign in has that role."))
+        return values
+
+
+class NewPasswordForm(AdminPasswordChangeForm):  # type: ignore[type-arg]  # not subscriptable at run time
+    """Without the choice to have no password: there is no other way to sign in."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields.pop("usable_password", None)
+        for field in self.fields.values():
+            field.required = True
+
+
+class RoleFilter(admin.RelatedFieldListFilter):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.title = _("role")
+
+
 @admin.register(User)
 class UserAdmin(AuditedAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
-    list_display = ("username", "email", "first_name", "last_name", "roles", "is_active", "last_login")
-    list_filter = ("is_active", "groups")
+    list_display = ("username", "email", "first_name", "last_name", "role_list", "is_active", "last_login")
+    list_filter = ("is_active", ("groups", RoleFilter))
+    filter_horizontal = ()
+    form = PersonForm
+    add_form = UserCreationForm
+    change_password_form = NewPasswordForm
     readonly_fields = ("last_login", "date_joined")
     fieldsets = (
         (None, {"fields": ("username", "password")}),
         (_("Person"), {"fields": ("first_name", "last_name", "email")}),
-        (_("May sign in, and as what"), {"fields": ("is_active", "groups")}),
+        (_("Sign-in and roles"), {"fields": ("is_active", "groups")}),
         (_("Dates"), {"fields": ("last_login", "date_joined")}),
     )
     add_fieldsets = (
@@ -89,7 +152,7 @@ class UserAdmin(AuditedAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
             None,
             {
                 "classes": ("wide",),
-                "fields": ("username", "email", "usable_password", "password1", "password2", "groups"),
+                "fields": ("username", "first_name", "last_name", "email", "password1", "password2", "groups"),
             },
         ),
     )
@@ -98,12 +161,28 @@ class UserAdmin(AuditedAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
         people = super().get_queryset(request).prefetch_related("groups")
         return people if request.user.is_superuser else people.filter(is_superuser=False)
 
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        form: Any = super().get_form(request, obj, change=change, **kwargs)
+        form.actor = request.user  # the class is made anew for each request
+        return form
+
+    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.name == "groups":
+            kwargs |= {"widget": forms.CheckboxSelectMultiple, "label": _("Roles"), "help_text": ""}
+        return super().formfield_for_manytomany(db_field, request, **kwargs)
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        super().save_related(request, form, formsets, change)
+        person = form.instance
+        if not (person.is_superuser or person.groups.exists()):
+            messages.warning(request, _("%(name)s has no role and can see nothing yet.") % {"name": person})
+
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
         forget_copied_addresses(obj)
 
     @admin.display(description=_("roles"))
-    def roles(self, user: User) -> str:
+    def role_list(self, user: User) -> str:
         return ", ".join(group.name for group in user.groups.all())
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:

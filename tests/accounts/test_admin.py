@@ -15,7 +15,6 @@ from tests.conftest import PASSWORD, Browser
 NEW = {
     "username": "newcomer",
     "email": "Newcomer@Example.Org",
-    "usable_password": "true",
     "password1": PASSWORD,
     "password2": PASSWORD,
 }
@@ -271,3 +270,76 @@ def test_deletions_would_be_recorded(rf, admin, agent):
     request.user = admin
     UserAdmin(User, site.site).log_deletions(request, User.objects.filter(pk=agent.pk))
     assert (last("admin.deleted").actor_id, last("admin.deleted").target_id) == (admin.pk, str(agent.pk))
+
+
+def without(form, *names):
+    return {name: value for name, value in form.items() if name not in names}
+
+
+@pytest.mark.parametrize(
+    ("missing", "words"), [("is_active", "switch off your own"), ("groups", "take the Administrator role")]
+)
+def test_nobody_locks_himself_out(office, admin, superuser, missing, words):
+    answer = office.post(change_of(admin), without(person_form(admin, first_name="New"), missing))
+    assert answer.status_code == 200
+    assert words in answer.content.decode()
+    found = User.objects.get(pk=admin.pk)
+    assert (found.is_active, found.role_names, found.first_name) == (True, [roles.ADMINISTRATOR], "")
+    assert last("admin.changed") is None
+
+
+@pytest.mark.parametrize("missing", ["is_active", "groups"])
+def test_somebody_stays_administrator(office, admin, make_person, monkeypatch, missing):
+    other = make_person("other", roles.ADMINISTRATOR)
+
+    def switched_off_meanwhile():
+        User.objects.filter(pk=admin.pk).update(is_active=False)
+
+    monkeypatch.setattr("portal.accounts.admin.lock_administrator_role", switched_off_meanwhile)
+    answer = office.post(change_of(other), without(person_form(other), missing))
+    assert answer.status_code == 200
+    assert "Somebody must stay administrator" in answer.content.decode()
+    found = User.objects.get(pk=other.pk)
+    assert (found.is_active, found.role_names) == (True, [roles.ADMINISTRATOR])
+
+
+def test_another_administrator_may_go(office, make_person):
+    other = make_person("other", roles.ADMINISTRATOR)
+    assert office.post(change_of(other), without(person_form(other), "is_active", "groups")).status_code == 302
+    assert not User.objects.get(pk=other.pk).is_active
+
+
+def test_the_forms_speak_of_roles_and_say_nothing_of_hashes(office, agent):
+    page = office.get(change_of(agent)).content.decode()
+    assert "Roles" in page
+    assert "Groups:" not in page
+    assert "Reset password" in page
+    assert "argon2" not in page
+    assert "algorithm" not in page
+    new = office.get("/admin/accounts/user/add/").content.decode()
+    assert 'name="first_name"' in new
+    assert 'type="checkbox" name="groups"' in new
+    for path in ("/admin/accounts/user/add/", change_of(agent, "password")):
+        assert "LDAP" not in office.get(path).content.decode()
+
+
+def test_a_person_without_a_role_is_pointed_out(office):
+    words = "has no role"
+    page = office.post("/admin/accounts/user/add/", NEW | {"first_name": "Nia"}, follow=True).content.decode()
+    assert words in page
+    person = User.objects.get(username="newcomer")
+    assert person.first_name == "Nia"
+    group = Group.objects.get(name=roles.AGENT)
+    page = office.post(change_of(person), person_form(person, groups=[str(group.pk)]), follow=True).content.decode()
+    assert words not in page
+
+
+def test_a_password_is_never_taken_away(office, agent):
+    form = {"usable_password": "false", "unset-password": "1"}
+    assert office.post(change_of(agent, "password"), form).status_code == 200
+    assert User.objects.get(pk=agent.pk).check_password(PASSWORD)
+
+
+def test_the_one_policy_opens_at_once_and_signing_out_is_near(office):
+    assert office.get("/admin/invitations/policy/").headers["Location"] == POLICY
+    assert 'href="/accounts/logout/"' in office.get(POLICY).content.decode()
