@@ -20,7 +20,6 @@ from django.contrib.auth.models import Group
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
-from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from portal import audit
@@ -87,7 +86,7 @@ for model in (Group, EmailAddress):
 class PasswordButton(ReadOnlyPasswordHashWidget):
     """The way to a new password, without a summary of the stored one."""
 
-    def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:
+    def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> Any:
         label = self.get_context(name, value, attrs)["button_label"]
         return format_html('<p><a role="button" class="button" href="../password/">{}</a></p>', label)
 
