@@ -131,16 +131,13 @@ def test_an_administrator_changes_a_person_and_the_policy(open_page, portal):
     page.goto("/admin/accounts/user/add/")
     expect(page.get_by_label("Username")).to_be_visible()
     page.goto("/admin/invitations/policy/")
-    page.locator("#result_list tbody a").first.click()
     page.locator("[name=previews]").select_option("shown")
     page.get_by_role("button", name="Save", exact=True).click()
     expect(page.get_by_text("was changed successfully")).to_be_visible()
     assert portal.ask("SELECT previews FROM invitations_policy") == [("shown",)]
 
 
-@pytest.mark.parametrize(
-    "path", ["auth/group", "audit/event", "invitations/invitation", "invitations/policy", "accounts/user"]
-)
+@pytest.mark.parametrize("path", ["auth/group", "audit/event", "invitations/invitation", "accounts/user"])
 def test_the_administrations_lists(open_page, vendor, portal, path):
     portal.known(vendor.add("Payroll laptop"))
     page = open_page("admin", f"/admin/{path}/")
