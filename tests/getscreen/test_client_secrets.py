@@ -36,12 +36,17 @@ def test_a_403_is_the_key_s_if_the_list_says_so_too(make, simulator, row):
             call(api, operation, row)
 
 
-@pytest.mark.parametrize("listed", ["", "status_500", "status_402", "html"])
-def test_a_403_is_the_id_s_if_the_list_does_not_say_so(listed, api, simulator, row):
+def test_a_403_is_the_id_s_if_the_list_is_good(api, simulator, row):
     simulator.fail("info", "status_403", times=None)
-    if listed:
-        simulator.fail("list", listed, times=None)
     with pytest.raises(BadRequest):
+        api.info(row)
+
+
+@pytest.mark.parametrize("listed", ["status_500", "status_402", "html"])
+def test_a_403_says_nothing_about_the_id_without_a_good_list(listed, api, simulator, row):
+    simulator.fail("info", "status_403", times=None)
+    simulator.fail("list", listed, times=None)
+    with pytest.raises(Unavailable):
         api.info(row)
 
 
