@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from portal.embedded import free_port
 from portal.getscreen.simulator import Simulator
 from portal.getscreen.simulator.server import Server
 
@@ -54,13 +54,6 @@ for username, first, last, role in json.loads({people!r}):
     )
     user.groups.set(Group.objects.filter(name=role))
 """
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def wait_until(what: Callable[[], Any], *, seconds: float = START_SECONDS, says: str = "") -> Any:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+from portal.embedded import free_port
 from tests.tools import postgres_bin
 
 STATE = Path(tempfile.gettempdir()) / f"portal-test-postgres-{os.getuid()}"
@@ -21,12 +21,6 @@ STATE = Path(tempfile.gettempdir()) / f"portal-test-postgres-{os.getuid()}"
 def run(*command: str) -> None:
     as_postgres = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
     subprocess.run([*as_postgres, *command], check=True, stdout=subprocess.DEVNULL, cwd="/")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def start() -> str:
