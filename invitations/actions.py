@@ -12,12 +12,11 @@ from collections.abc import Callable
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
-from django.db.models import F
 from django.utils import timezone
 
 from invitations import adoption, observations
 from invitations.models import Entry, Invitation, Operation, Policy, Snapshot, Status
-from invitations.operations import operation, succeed
+from invitations.operations import facts_of, operation, succeed
 from invitations.refusals import (
     AlreadyClosed,
     Mismatch,
@@ -83,8 +82,8 @@ def create(*, by: User, client_name: str = "", ticket: str = "", note: str = "",
 def call_create(client: Client, op: Operation) -> Invitation:
     try:
         remote = client.create(op.client_name)
-    except QuotaExhausted:
-        Snapshot.objects.filter(pk=1).update(trouble=Snapshot.Trouble.QUOTA, trouble_since=timezone.now())
+    except QuotaExhausted as error:
+        note_quota(error)
         raise
     except GetscreenError as error:
         adopted = adoption.look_for(client, op) if error.may_have_acted else None
@@ -95,6 +94,17 @@ def call_create(client: Client, op: Operation) -> Invitation:
         invitation = adoption.own(op, remote)
         succeed(op, {"key": op.account})
     return invitation
+
+
+def note_quota(error: QuotaExhausted) -> None:
+    """Let every board know that the plan is used up, before the next list says so."""
+    with audit.writing():
+        snapshot = Snapshot.objects.select_for_update().get(pk=1)
+        if snapshot.trouble != Snapshot.Trouble.QUOTA:
+            snapshot.trouble, snapshot.trouble_since = Snapshot.Trouble.QUOTA, timezone.now()
+            snapshot.save(update_fields=["trouble", "trouble_since"])
+            Snapshot.bump()
+            audit.record("vendor.trouble", result=Result.FAILED, data=facts_of(error))
 
 
 def refuse_without_quota(by: User) -> None:
@@ -135,10 +145,7 @@ def connect(*, invitation: Invitation, by: User, record: bool | None = None, tok
         check_ready(client, invitation)
         link = client.connect(invitation.vendor_id, record=wanted)
         with audit.writing():
-            now = timezone.now()
-            invitation.taken_by, invitation.taken_by_name, invitation.taken_at = by, by.display_name, now
-            invitation.changed_at = now
-            invitation.save(update_fields=["taken_by", "taken_by_name", "taken_at", "changed_at"])
+            save(invitation, taken_by=by, taken_by_name=by.display_name, taken_at=timezone.now())
             enter(invitation, Entry.Kind.CONNECTED, by)
             succeed(op, {"host": link.host, "record": wanted, "key": op.account})
     return link
@@ -146,16 +153,15 @@ def connect(*, invitation: Invitation, by: User, record: bool | None = None, tok
 
 def check_ready(client: Client, invitation: Invitation) -> None:
     """Ask for the state just before connecting, keep it, and raise unless a client is there."""
-    asked_at = timezone.now()
+    asked_in = Snapshot.load().revision
     remote = client.info(invitation.vendor_id, before_connect=True)
     if remote.code and invitation.code and remote.code != invitation.code:
         raise Mismatch(invitation)
     with audit.writing():
         # Read afresh: while the vendor thought, a colleague may have connected or closed.
         invitation.refresh_from_db()
-        if invitation.changed_at <= asked_at and observations.apply(invitation, remote, at=timezone.now(), precision=1):
+        if invitation.changed_in <= asked_in and observations.apply(invitation, remote, at=timezone.now(), precision=1):
             save(invitation)  # a list begun before this look must not undo it
-            bump()
     if invitation.status == Status.WAITING:
         raise NotJoined(invitation)
     if invitation.status == Status.CLOSED:
@@ -172,7 +178,8 @@ def rename(*, invitation: Invitation, by: User, client_name: str, token: str = "
         raise AlreadyClosed(invitation)
     client = client_for(invitation)
     before = invitation.client_name
-    with operation("rename", by=by, account=client.fingerprint, invitation=invitation, token=token) as op:
+    about = {"account": client.fingerprint, "client_name": client_name}
+    with operation("rename", by=by, invitation=invitation, token=token, **about) as op:
         confirmed(
             lambda: client.rename(invitation.vendor_id, client_name),
             lambda: client.info(invitation.vendor_id).client_name == client_name,
@@ -249,19 +256,16 @@ def look(*, invitation: Invitation, by: User) -> Picture:
 
 
 def save(invitation: Invitation, **changes: Any) -> None:
-    """Store what a person changed, so that a list begun earlier cannot undo it."""
+    """Store what a person changed, so that no list asked for earlier can undo it, and let every board know.
+
+    Compared by revision, not by time: clocks may differ between replicas, and jump.
+    """
     for name, value in changes.items():
         setattr(invitation, name, value)
-    invitation.changed_at = timezone.now()
-    invitation.save(update_fields=[*changes, "changed_at"])
+    invitation.changed_in = Snapshot.bump()
+    invitation.save(update_fields=[*changes, "changed_in"])
 
 
 def enter(invitation: Invitation, kind: Entry.Kind, by: User, *, detail: str = "") -> None:
-    """Write a line of the timeline and let every open board know."""
+    """Write a line of the timeline."""
     Entry.objects.create(invitation=invitation, kind=kind, actor_name=by.display_name, detail=detail[:300])
-    bump()
-
-
-def bump() -> None:
-    """Move the revision: a person could see a difference."""
-    Snapshot.objects.filter(pk=1).update(revision=F("revision") + 1)

@@ -7,13 +7,19 @@ from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 
-from invitations.models import Invitation, Policy
+from invitations.models import Invitation, Policy, Snapshot
 from portal.accounts.admin import AuditedAdmin
 
 
 @admin.register(Policy)
 class PolicyAdmin(AuditedAdmin):
     list_display = ("helpdesk_name", "recording", "previews")
+
+    def log_change(self, request: HttpRequest, obj: Model, message: Any) -> Any:
+        """Record the change and let every open board know: the policy decides how it looks."""
+        entry = super().log_change(request, obj, message)
+        Snapshot.bump()  # after the event, whose lock comes before the snapshot's
+        return entry
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """There is one policy: show it instead of a list of one."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from django.db.models import F, QuerySet
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from invitations import observations
-from invitations.models import Entry, Invitation, Operation, Snapshot
-from invitations.operations import ABANDONED_AFTER, succeed
+from invitations.models import ABANDONED_AFTER, Entry, Invitation, Operation, Snapshot
+from invitations.operations import succeed
 from portal import audit
 from portal.audit.kinds import Phase
 from portal.getscreen.client import Client
@@ -32,7 +32,7 @@ def own(op: Operation, remote: RemoteInvitation) -> Invitation:
     invitation.created_by_name = op.by.display_name if op.by else ""
     invitation.is_external = False
     invitation.ticket, invitation.note = op.ticket, op.note
-    invitation.changed_at = now
+    invitation.changed_in = Snapshot.bump()
     observations.apply(invitation, remote, at=now, precision=1)
     invitation.client_name = invitation.client_name or op.client_name
     invitation.save()
@@ -44,7 +44,6 @@ def own(op: Operation, remote: RemoteInvitation) -> Invitation:
         detail=op.ticket,
     )
     op.invitation = invitation
-    Snapshot.objects.filter(pk=1).update(revision=F("revision") + 1)
     return invitation
 
 

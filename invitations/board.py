@@ -1,24 +1,36 @@
-"""The board: which rows, in which groups and order, for one viewer and one filter."""
+"""The board: which rows, in which groups and order, for one viewer and one filter.
+
+Counts and pages are the database's work, so that thousands of open invitations cost little more than
+one page of them. What is rendered is shared by everybody with the same rights and the same filter.
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
 from typing import Any
 
 from django.conf import settings
-from django.db.models import FETCH_RAISE
+from django.db.models import FETCH_RAISE, Case, Count, F, IntegerField, Q, Value, When
 from django.http import QueryDict
+from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.functional import Promise
+from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
-from invitations.models import RECENTLY_CLOSED, Invitation, Policy, Snapshot, Status
-from invitations.presentation import Health, Row, tag_of
+from invitations.fragments import Kept
+from invitations.health import Health
+from invitations.models import RECENTLY_CLOSED, Invitation, InvitationQuerySet, Policy, Snapshot, Status
+from invitations.presentation import Row, tag_of
+from invitations.unsettled import Shown, on_board
 from portal.accounts.access import Access
 from portal.accounts.models import User
+from portal.templatetags.viewer import Shared
 
 TABS: tuple[tuple[str, str | Promise], ...] = (
     ("needs", _("Needs you")),
@@ -32,8 +44,15 @@ GROUPS: dict[str, tuple[str | Promise, str | Promise]] = {
     "session": (_("In session"), ""),
     "other": (_("Unknown and closed"), _("closed rows leave in 15 min")),
 }
+KINDS = list(GROUPS)
 KIND_OF = {Status.JOINED: "needs", Status.WAITING: "waiting", Status.ACTIVE: "session"}
 DENSE_FROM = 20
+PAGE = 200  # rows
+CALLED = 5  # clients by name in one answer for a hidden page
+# A full page of the board is about half a megabyte, a row 3 kB.
+boards: Kept[Shared] = Kept(32)
+row_texts: Kept[str] = Kept(2_000)
+SEARCHED = ("client_name", "ticket", "created_by_name", "taken_by_name")
 
 
 @dataclass(frozen=True)
@@ -50,29 +69,40 @@ class Group:
     kind: str
     title: str | Promise
     hint: str | Promise
-    rows: list[Row]
+    count: int
+    rows: list[str]  # rendered
 
 
 class Board:
-    """The board as one person asked for it. Reads the rows once."""
+    """The board as one person asked for it. Nothing but its tag is worked out before it is needed."""
 
-    def __init__(self, *, user: User, query: QueryDict, snapshot: Snapshot, policy: Policy, health: Health) -> None:
+    def __init__(
+        self, *, user: User, query: QueryDict, snapshot: Snapshot, policy: Callable[[], Policy], health: Health
+    ) -> None:
         self.user = user
         self.may = Access(user)
         self.snapshot = snapshot
-        self.policy = policy
+        self.policy_of = policy
         self.health = health
         self.tab = query.get("f", "all") if query.get("f") in dict(TABS) else "all"
         self.whose = "mine" if query.get("whose") == "mine" else "team"
         self.query = query.get("q", "").replace("\x00", "").strip()[:100]
+        self.wanted_page = int(number) if (number := query.get("page", ""))[:4].isdecimal() and len(number) < 5 else 1
         self.poll_seconds = settings.POLL_SECONDS
         self.recently_closed_minutes = int(RECENTLY_CLOSED / timedelta(minutes=1))
-        self.ask_recording = policy.recording == Policy.Recording.ASK
+
+    @cached_property
+    def policy(self) -> Policy:
+        return self.policy_of()
+
+    @property
+    def ask_recording(self) -> bool:
+        return self.policy.recording == Policy.Recording.ASK
 
     def params(self, **changes: str) -> dict[str, str]:
         """Return the filter as query parameters, leaving out what is the default."""
         wanted = {"f": self.tab, "whose": self.whose, "q": self.query} | changes
-        defaults = {"f": "all", "whose": "team", "q": ""}
+        defaults = {"f": "all", "whose": "team", "q": "", "page": "1"}
         return {name: value for name, value in wanted.items() if value != defaults[name]}
 
     def url(self, name: str = "board", **changes: str) -> str:
@@ -81,7 +111,11 @@ class Board:
 
     @property
     def rows_url(self) -> str:
-        return self.url("board_rows")
+        return self.url("board_rows", page=str(self.wanted_page))
+
+    @property
+    def waiting_url(self) -> str:
+        return self.url("board_waiting", f="all", q="")
 
     @property
     def clear_url(self) -> str:
@@ -99,86 +133,189 @@ class Board:
     def is_filtered(self) -> bool:
         return bool(self.params())
 
-    @property
+    @cached_property
     def tag(self) -> str:
-        """Return the polling tag: it differs whenever the fragment would look different to this viewer."""
-        facts = (
+        """Return the polling tag: it differs whenever the fragment would look different.
+
+        People with the same rights share it. What time alone changes moves the revision as well.
+        """
+        return tag_of(
             self.snapshot.revision,
-            self.user.pk,
-            *sorted(name for name, is_allowed in vars(self.may).items() if is_allowed),
+            *scope_of(self.may),
+            self.user.pk if self.whose == "mine" else "",
             self.rows_url,
-            settings.LANGUAGE_CODE,
+            get_language(),
             settings.RELEASE,
-            self.health.state,
-            self.health.trouble,
-            self.policy.previews,
-            self.policy.recording,
-            int(timezone.now().timestamp()) // 60,  # closed rows leave, waiting ones become late
+            *self.health.facts,
         )
-        return tag_of(*facts)
+
+    @property
+    def html(self) -> str:
+        """The polled element, rendered once for everybody with this tag."""
+        return boards.get(self.tag, lambda: Shared(self.render())).for_person(self.user.pk)
+
+    def render(self) -> str:
+        # Without a request and a viewer, so that nothing of this one person can get in.
+        context = {"board": self, "may": self.may, "health": self.health}
+        return render_to_string("invitations/board.html#board", context)
+
+    def row_html(self, row: Row) -> str:
+        """One row as everybody with these rights sees it; of a changed board most rows are as they were."""
+        key = (*row.facts, *scope_of(self.may), self.policy.recording, self.policy.previews, get_language())
+        return row_texts.get(key, lambda: self.render_row(row))
+
+    def render_row(self, row: Row) -> str:
+        return render_to_string("invitations/row.html", {"row": row, "invitation": row.invitation, "board": self})
 
     @cached_property
-    def scope(self) -> list[Row]:
+    def scope(self) -> InvitationQuerySet:
         """Every row of the team's or the viewer's own board, before tab and search."""
-        rows = Invitation.objects.visible_to(self.user).on_board(timezone.now()).fetch_mode(FETCH_RAISE)
+        rows = Invitation.objects.visible_to(self.user).on_board(timezone.now())
         if self.whose == "mine":
-            rows = rows.filter(created_by=self.user) | rows.filter(taken_by=self.user)
-        return [Row(row, self.user, self.may, self.policy, self.snapshot.account, self.health.can_act) for row in rows]
+            rows = rows.filter(Q(created_by=self.user) | Q(taken_by=self.user))
+        return rows.annotate(kind=kind_of(self.snapshot.account))
+
+    @property
+    def waiting(self) -> dict[str, Any]:
+        """How many wait for a person, and the last of them to come, for alerts."""
+        waiting = self.scope.filter(of_kind("needs"), taken_by_name="")
+        return {
+            "needs": self.needs,
+            "joined": [
+                {
+                    "id": row.public_id,
+                    "since": int(row.joined_at.timestamp()),
+                    "name": row.display_name,
+                    "url": reverse("invitation", kwargs={"public_id": row.public_id}),
+                }
+                for row in waiting.order_by("-joined_at")[:CALLED]
+                if row.joined_at
+            ],
+        }
+
+    @cached_property
+    def counts(self) -> dict[str, int]:
+        """How many rows each tab has, and how many of all are open."""
+        return self.counted(self.scope)
+
+    @cached_property
+    def found(self) -> dict[str, int]:
+        """How many rows of each group the search found."""
+        return self.counted(self.scope.filter(self.matching)) if self.query else self.counts
+
+    def counted(self, rows: InvitationQuerySet) -> dict[str, int]:
+        kinds = {kind: Count("pk", filter=of_kind(kind)) for kind in KINDS}
+        counted: dict[str, int] = rows.aggregate(
+            **kinds, all=Count("pk"), open=Count("pk", filter=~Q(status=Status.CLOSED))
+        )
+        return counted
 
     @property
     def total(self) -> int:
-        return sum(1 for row in self.scope if row.invitation.is_open)
+        return self.counts["open"]
 
     @property
     def needs(self) -> int:
         return self.counts["needs"]
 
-    @cached_property
-    def counts(self) -> dict[str, int]:
-        counts = dict.fromkeys(GROUPS, 0)
-        for row in self.scope:
-            counts[kind_of(row)] += 1
-        return counts | {"all": len(self.scope)}
-
     @property
     def tabs(self) -> list[Tab]:
         return [Tab(key, label, self.counts[key], self.url(f=key), key == self.tab) for key, label in TABS]
 
+    @property
+    def pages(self) -> int:
+        return max(1, -(-self.found[self.tab] // PAGE))
+
+    @property
+    def page(self) -> int:
+        return min(max(self.wanted_page, 1), self.pages)
+
+    @property
+    def first_on_page(self) -> int:
+        return (self.page - 1) * PAGE + 1
+
+    @property
+    def last_on_page(self) -> int:
+        return min(self.page * PAGE, self.found[self.tab])
+
+    @property
+    def found_total(self) -> int:
+        return self.found[self.tab]
+
+    @property
+    def page_urls(self) -> dict[str, str]:
+        urls = {}
+        if self.page > 1:
+            urls["before"] = self.url(page=str(self.page - 1))
+        if self.page < self.pages:
+            urls["after"] = self.url(page=str(self.page + 1))
+        return urls
+
+    @cached_property
+    def rows(self) -> list[Row]:
+        """One page of rows, those who wait for a person first."""
+        rows = self.scope if self.tab == "all" else self.scope.filter(of_kind(self.tab))
+        if self.query:
+            rows = rows.filter(self.matching)
+        start = (self.page - 1) * PAGE
+        ordered = rows.order_by(*IN_ORDER).defer("note").fetch_mode(FETCH_RAISE)[start : start + PAGE]
+        return [Row(row, self.may, self.policy, self.snapshot.account, self.health.why_not) for row in ordered]
+
     @cached_property
     def groups(self) -> list[Group]:
-        found: dict[str, list[Row]] = {kind: [] for kind in GROUPS}
-        for row in self.scope:
-            if self.tab in ("all", kind_of(row)) and self.matches(row):
-                found[kind_of(row)].append(row)
-        found["needs"].sort(key=longest_wait)
-        return [Group(kind, *GROUPS[kind], rows) for kind, rows in found.items() if rows]
+        groups = []
+        for number, (kind, (title, hint)) in enumerate(GROUPS.items()):
+            rows = [self.row_html(row) for row in self.rows if row.invitation.kind == number]  # type: ignore[attr-defined]
+            if rows:
+                groups.append(Group(kind, title, hint, self.found[kind], rows))
+        return groups
+
+    @property
+    def unsettled(self) -> Shown:
+        return on_board()
 
     @property
     def is_dense(self) -> bool:
-        return len(self.scope) > DENSE_FROM
+        return self.counts["all"] > DENSE_FROM
 
-    def matches(self, row: Row) -> bool:
-        """Say whether a row has the searched text in its client, ticket, agent or (where shown) code."""
-        if not self.query:
-            return True
-        invitation, text = row.invitation, self.query.casefold()
-        fields = [
-            invitation.client_name,
-            invitation.ticket,
-            invitation.created_by_name,
-            invitation.taken_by_name,
-        ]
-        digits = "".join(text.split())
-        by_code = row.can_copy and digits.isdigit() and digits in invitation.code
-        return by_code or any(text in field.casefold() for field in fields)
+    @property
+    def matching(self) -> Q:
+        """What the search looks for: client, ticket, agent or (where shown) code.
+
+        A regular expression, because SQLite compares without case only in English otherwise.
+        """
+        found = Q()
+        for field in SEARCHED:
+            found |= Q(**{f"{field}__iregex": re.escape(self.query)})
+        digits = "".join(self.query.split())
+        return found | Q(code__contains=digits) if self.may.see_codes and digits.isdecimal() else found
 
 
-def kind_of(row: Row) -> str:
-    if row.is_other_account:
-        return "other"
-    return KIND_OF.get(Status(row.invitation.status), "other")
+def scope_of(may: Access) -> tuple[str, ...]:
+    """Return what decides which rows and buttons a person sees, the same for everybody who sees the same."""
+    return tuple(name for name, is_allowed in sorted(vars(may).items()) if is_allowed)
 
 
-def longest_wait(row: Row) -> Any:
-    """Sort key: nobody there first, then the longest wait."""
-    return (bool(row.taken_by), row.invitation.joined_at)
+def kind_of(account: str) -> Case:
+    """Return a row's group as its place in GROUPS. Rows of another API key cannot be acted on."""
+    numbers = [When(status=status, then=Value(KINDS.index(kind))) for status, kind in KIND_OF.items()]
+    foreign = [When(~Q(account=account), then=Value(KINDS.index("other")))] if account else []
+    return Case(*foreign, *numbers, default=Value(KINDS.index("other")), output_field=IntegerField())
+
+
+def of_kind(kind: str) -> Q:
+    return Q(kind=KINDS.index(kind))
+
+
+def when_joined(then: Any, default: Any = None) -> Case:
+    return Case(When(status=Status.JOINED, then=then), default=default)
+
+
+# Nobody there first, then the longest wait; the rest by age, the newest first.
+IN_ORDER = (
+    "kind",
+    when_joined(Case(When(taken_by_name="", then=Value(0)), default=Value(1)), Value(0)),
+    when_joined(F("joined_at")),
+    "-created_at",
+    "-pk",
+)

@@ -8,8 +8,8 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.utils import timezone
 
+from invitations.health import Health, health_of
 from invitations.models import Policy, Snapshot
-from invitations.presentation import Health, health_of
 from portal.accounts.access import Access
 
 THEMES = ("light", "dark")
@@ -49,4 +49,4 @@ def snapshot_of(request: HttpRequest) -> Snapshot:
 
 
 def health(request: HttpRequest) -> Health:
-    return health_of(snapshot_of(request), timezone.now(), poll_seconds=settings.POLL_SECONDS)
+    return health_of(snapshot_of(request), timezone.now())

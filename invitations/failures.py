@@ -11,6 +11,7 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 
 from invitations.models import Invitation
 from invitations.refusals import ActionRefused
@@ -152,6 +153,7 @@ KINDS: tuple[tuple[type[GetscreenError], str], ...] = (
     (Unavailable, "unreachable"),
 )
 CONNECT = "support/connect"
+NO_HARM = _("Sessions that are running are not affected.")
 RETRIES = {"unreachable", "maybe_connect", "garbled", "double", "quota", "not_ready"}
 
 
@@ -166,6 +168,7 @@ class Failure:
     invitation: Invitation | None
     retry_url: str
     record: str  # the person's choice, which a new try must carry along
+    seconds: int = 0  # to wait before a new try makes sense, where that is known
 
     @property
     def title(self) -> Text:
@@ -177,7 +180,10 @@ class Failure:
 
     @property
     def next(self) -> Text:
-        return self.wording.next
+        if not self.seconds:
+            return self.wording.next
+        again = ngettext("Try again in %(seconds)s second.", "Try again in %(seconds)s seconds.", self.seconds)
+        return f"{again % {'seconds': self.seconds}} {NO_HARM}"
 
 
 def kind_of(error: GetscreenError | ActionRefused) -> str:
@@ -200,6 +206,7 @@ def describe(request: HttpRequest, error: GetscreenError | ActionRefused) -> Fai
         invitation=invitation,
         retry_url=retry_url,
         record=request.POST.get("record", ""),
+        seconds=int(getattr(error, "retry_after", None) or 0) if kind == "unreachable" else 0,
     )
 
 

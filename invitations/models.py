@@ -8,17 +8,21 @@ from typing import TYPE_CHECKING, ClassVar
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from portal.accounts import roles
+from portal.prepared import ByKey
 
 if TYPE_CHECKING:
     from portal.accounts.models import User
 
 LATE_AFTER = timedelta(hours=1)
 RECENTLY_CLOSED = timedelta(minutes=15)
+# Longer than any deadline of the client plus waits for the database.
+ABANDONED_AFTER = timedelta(seconds=60)
+UNSETTLED_ON_BOARD = timedelta(hours=24)
 NAME_LENGTH = 100  # the vendor's limit is unknown
 
 
@@ -91,7 +95,8 @@ class Invitation(models.Model):
     joined_at = models.DateTimeField(null=True, blank=True)  # first seen by polling
     active_at = models.DateTimeField(null=True, blank=True)
     closed_at = models.DateTimeField(null=True, blank=True, db_index=True)
-    changed_at = models.DateTimeField(default=timezone.now)  # a list begun before this is older than we are
+    # The revision that brought a person's last change: what was asked for before it is older than we are.
+    changed_in = models.BigIntegerField(default=0)
 
     objects = InvitationQuerySet.as_manager()
 
@@ -197,6 +202,16 @@ class Entry(models.Model):
         return f"{self.kind} {self.at:%Y-%m-%d %H:%M:%S}"
 
 
+class OperationQuerySet(models.QuerySet["Operation"]):
+    def abandoned(self) -> OperationQuerySet:
+        """Those whose process must have died: longer under way than any call may take."""
+        return self.filter(state=Operation.State.PENDING, started_at__lt=timezone.now() - ABANDONED_AFTER)
+
+    def unsettled(self) -> OperationQuerySet:
+        """Those of which nobody knows whether they happened."""
+        return self.filter(state=Operation.State.UNKNOWN) | self.abandoned()
+
+
 class Operation(models.Model):
     """One attempt to change something at the vendor, from its intent to its outcome."""
 
@@ -219,6 +234,8 @@ class Operation(models.Model):
     ticket = models.CharField(max_length=100, blank=True)
     note = models.TextField(blank=True)
     known_ids = models.JSONField(default=list)  # the vendor's ids we knew before a create
+
+    objects = OperationQuerySet.as_manager()
 
     class Meta:
         default_permissions: ClassVar[tuple[str, ...]] = ()
@@ -270,6 +287,7 @@ class Snapshot(models.Model):
     trouble_since = models.DateTimeField(null=True)
     pause_until = models.DateTimeField(null=True)
     account = models.CharField(max_length=16, blank=True)
+    watched_at = models.DateTimeField(null=True)  # when a browser last polled, as far as written
     lease_token = models.CharField(max_length=32, blank=True)
     lease_until = models.DateTimeField(null=True)
 
@@ -281,7 +299,34 @@ class Snapshot(models.Model):
 
     @classmethod
     def load(cls) -> Snapshot:
-        return cls.objects.get_or_create(pk=1)[0]
+        """Return the one row, made by the first who asks. Every request and every poll comes here."""
+        return snapshots.get(1) or cls.objects.get_or_create(pk=1)[0]
+
+    @classmethod
+    def bump(cls) -> int:
+        """Move the revision, because a person could see a difference, and return the new one.
+
+        Inside a transaction no other can move it until the end, so the number belongs to this change alone.
+        """
+        cls.objects.filter(pk=1).update(revision=F("revision") + 1)
+        return cls.load().revision
+
+
+snapshots = ByKey(Snapshot.objects.all)
+
+
+class AlertChoice(models.Model):
+    """How one person wants to be told that a client has joined. The browser has to allow it as well."""
+
+    user = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="alert_choice")
+    sound = models.BooleanField(_("sound"), default=False)
+    notification = models.BooleanField(_("desktop notification"), default=False)
+
+    class Meta:
+        default_permissions: ClassVar[tuple[str, ...]] = ()
+
+    def __str__(self) -> str:
+        return str(self.user)
 
 
 class Policy(models.Model):

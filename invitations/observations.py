@@ -7,6 +7,7 @@ between two looks as their precision.
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 from invitations.models import NAME_LENGTH, Entry, Invitation, Status
 from portal import audit
@@ -14,44 +15,47 @@ from portal.audit.kinds import Result
 from portal.getscreen.types import RemoteInvitation
 
 Kind = Entry.Kind
-VISIBLE_FIELDS = (
-    "status",
-    "raw_status",
-    "client_name",
-    "client_os",
-    "has_preview",
-    "code",
-    "invite_url",
-    "joined_at",
-    "active_at",
-    "closed_at",
-)
 
 
 def new_row(remote: RemoteInvitation, *, account: str, at: datetime) -> Invitation:
     """Return an unsaved row for an invitation nobody here knows, to be claimed by its creator or not."""
     created_at = datetime.fromtimestamp(remote.created_at, UTC) if remote.created_at else at
-    return Invitation(account=account, vendor_id=remote.id, created_at=min(created_at, at), changed_at=at)
+    return Invitation(account=account, vendor_id=remote.id, created_at=min(created_at, at))
 
 
 def apply(invitation: Invitation, remote: RemoteInvitation, *, at: datetime, precision: int) -> bool:
     """Bring the row up to what the vendor says, save it, and return whether a person could see a difference."""
-    before = [getattr(invitation, name) for name in VISIBLE_FIELDS]
-    old_status = invitation.status if invitation.pk else None
-    status = Status(int(remote.status))
-    invitation.raw_status = remote.raw_status if status == Status.UNKNOWN else ""
-    invitation.client_name = remote.client_name[:NAME_LENGTH]
-    invitation.client_os = remote.client_os or invitation.client_os
-    invitation.has_preview = bool(remote.preview_url)
-    invitation.code = remote.code
-    invitation.invite_url = remote.invite_url
-    kind = move(invitation, status, at=at)
-    if invitation.pk and before == [getattr(invitation, name) for name in VISIBLE_FIELDS]:
+    if invitation.pk and not differs(invitation, remote):
         return False
+    old_status = invitation.status if invitation.pk else None
+    seen = values_of(invitation, remote)
+    status = seen.pop("status")
+    for name, value in seen.items():
+        setattr(invitation, name, value)
+    kind = move(invitation, status, at=at)
     invitation.save()
     if kind and old_status != invitation.status:
         note(invitation, kind, at=at, precision=precision)
     return True
+
+
+def values_of(invitation: Invitation, remote: RemoteInvitation) -> dict[str, Any]:
+    """Return what the row would say after `apply`, times apart."""
+    status = Status(int(remote.status))
+    return {
+        "status": status,
+        "raw_status": remote.raw_status if status == Status.UNKNOWN else "",
+        "client_name": remote.client_name[:NAME_LENGTH],
+        "client_os": remote.client_os or invitation.client_os,
+        "has_preview": bool(remote.preview_url),
+        "code": remote.code,
+        "invite_url": remote.invite_url,
+    }
+
+
+def differs(invitation: Invitation, remote: RemoteInvitation) -> bool:
+    """Say whether the vendor says anything else than the row does."""
+    return any(getattr(invitation, name) != value for name, value in values_of(invitation, remote).items())
 
 
 def move(invitation: Invitation, status: Status, *, at: datetime) -> Entry.Kind | None:
@@ -60,6 +64,8 @@ def move(invitation: Invitation, status: Status, *, at: datetime) -> Entry.Kind 
     invitation.closed_at = (invitation.closed_at or at) if status == Status.CLOSED else None
     if status == Status.WAITING:
         invitation.joined_at = invitation.active_at = None
+        # Whoever comes back waits anew, and nobody is with them.
+        invitation.taken_by, invitation.taken_by_name, invitation.taken_at = None, "", None
         return Kind.LEFT if old in (Status.JOINED, Status.ACTIVE) else None
     if status == Status.JOINED:
         if old != Status.JOINED or invitation.joined_at is None:

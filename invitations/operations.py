@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from typing import Any
 
 from django.db import IntegrityError, OperationalError
 from django.utils import timezone
 
-from invitations.models import Invitation, Operation
+from invitations.models import ABANDONED_AFTER, Invitation, Operation, Snapshot
 from invitations.refusals import ActionRefused, SentTwice, UnderWay
 from portal import audit
 from portal.accounts.models import User
@@ -23,8 +22,6 @@ from portal.audit.kinds import Phase, Result
 from portal.getscreen.errors import GetscreenError
 
 State = Operation.State
-# Longer than any deadline of the client plus waits for the database.
-ABANDONED_AFTER = timedelta(seconds=60)
 
 
 @contextmanager
@@ -130,14 +127,14 @@ def close(op: Operation, state: State, data: dict[str, Any] | None, *, result: s
     op.state = state
     op.finished_at = timezone.now()
     op.save()
+    if state == State.UNKNOWN or phase == Phase.RECONCILED:
+        Snapshot.bump()  # boards show what nobody knows, until it is known
     audit.record(f"invitation.{op.verb}", phase=phase, result=result, actor=op.by, data=data or {}, **described(op))
 
 
 def abandon_interrupted() -> int:
     """Turn operations whose process died into unknown ones; return how many. For start and the watcher."""
-    stale = Operation.objects.select_related("by", "invitation").filter(
-        state=State.PENDING, started_at__lt=timezone.now() - ABANDONED_AFTER
-    )
+    stale = Operation.objects.abandoned().select_related("by", "invitation")
     count = 0
     for op in stale:
         with audit.writing():

@@ -6,12 +6,12 @@ import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.conf import settings
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from invitations.models import Entry, Invitation, Policy, Snapshot, Status
+from invitations import unsettled
+from invitations.models import Entry, Invitation, Policy, Status
 from portal.accounts.access import Access
 from portal.accounts.models import User
 
@@ -27,20 +27,34 @@ WHY = {
 }
 
 
+# Every column but the note, which no list shows.
+SHOWN = [field.attname for field in Invitation._meta.concrete_fields if field.attname != "note"]
+
+
 @dataclass(frozen=True)
 class Row:
-    """One invitation for one viewer."""
+    """One invitation as somebody with these rights sees it.
+
+    Without a `viewer` it is the same for everybody who has them: what belongs to one person is then
+    chosen when the page is completed (`for_person` in templates).
+    """
 
     invitation: Invitation
-    user: User
     may: Access
     policy: Policy
     account: str
-    can_act: bool
+    why_not: str | Promise  # why nothing can be done at the vendor now, or nothing
+    viewer: User | None = None
+
+    @property
+    def facts(self) -> tuple[object, ...]:
+        """All that decides how the row looks to people with the same rights, under one policy."""
+        values = vars(self.invitation)
+        return (*map(values.get, SHOWN), self.invitation.is_late, self.account, str(self.why_not))
 
     @property
     def is_mine(self) -> bool:
-        return self.invitation.is_owned_by(self.user)
+        return self.viewer is not None and self.invitation.is_owned_by(self.viewer)
 
     @property
     def is_other_account(self) -> bool:
@@ -61,18 +75,21 @@ class Row:
         """Return why one cannot connect now, or nothing."""
         if self.is_other_account:
             return _("This invitation belongs to an API key that is no longer in use.")
-        if not self.can_act:
-            return _("Getscreen cannot be reached or refuses the portal at the moment.")
-        return WHY.get(Status(self.invitation.status), "")
+        return self.why_not or WHY.get(Status(self.invitation.status), "")
 
     @property
-    def may_rename(self) -> bool:
-        return self.may_close
+    def is_manageable(self) -> bool:
+        """Say whether it can be renamed and closed by whoever has the right to."""
+        return self.invitation.is_open and not self.is_other_account
 
     @property
-    def may_close(self) -> bool:
-        allowed = self.may.manage_any or (self.may.manage_own and self.is_mine)
-        return allowed and self.invitation.is_open and not self.is_other_account
+    def may_manage(self) -> bool:
+        return self.is_manageable and (self.may.manage_any or (self.may.manage_own and self.is_mine))
+
+    @property
+    def may_manage_if_own(self) -> bool:
+        """Say whether only its owner among those who share this row may rename and close it."""
+        return self.is_manageable and self.may.manage_own and not self.may.manage_any
 
     @property
     def can_copy(self) -> bool:
@@ -80,102 +97,19 @@ class Row:
 
     @property
     def thumb(self) -> str:
-        """Return "shown", "click" or "off": how the desktop preview appears."""
+        """Return "shown", "click", "blocked" or "off": how the desktop preview appears."""
         if not (self.may.see_codes and self.invitation.has_preview and self.invitation.is_open):
             return "off"
-        return self.policy.previews
+        return "blocked" if self.why_not and self.policy.previews != Policy.Previews.OFF else self.policy.previews
 
     @property
     def created_by(self) -> str:
-        if self.invitation.is_external:
-            return _("Outside the portal")
-        return _("You") if self.is_mine else self.invitation.created_by_name
+        return _("Outside the portal") if self.invitation.is_external else self.invitation.created_by_name
 
     @property
     def taken_by(self) -> str:
         """Return who connected last, while that still matters."""
-        if self.invitation.status == Status.WAITING:
-            return ""
-        is_me = self.invitation.taken_by_id == self.user.pk and self.invitation.taken_by_id is not None
-        return _("You") if is_me else self.invitation.taken_by_name
-
-
-def health_of(snapshot: Snapshot, now: datetime, *, poll_seconds: int) -> Health:
-    """Judge the snapshot at `now`. A list counts as old after five intervals, at least 15 s."""
-    return Health(snapshot, now, max(15, poll_seconds * 5))
-
-
-@dataclass(frozen=True)
-class Health:
-    """How much of what the page shows can be trusted, and what can be done meanwhile."""
-
-    snapshot: Snapshot
-    now: datetime
-    stale_after: int  # seconds
-
-    DOWN_AFTER = 300  # seconds
-    STOPPED_AFTER = 45  # longer than the slowest round
-    OURS = "ours"  # nobody here is asking: the portal's own fault, not the vendor's
-    NO_KEY = "no_key"
-
-    @property
-    def trouble(self) -> str:
-        """Return what is wrong, in the order in which it has to be mended, or nothing."""
-        if not settings.GETSCREEN_API_KEY:
-            return self.NO_KEY
-        if self.has_stopped_asking:
-            return self.OURS
-        return self.snapshot.trouble or (Snapshot.Trouble.UNREACHABLE if self.is_old else "")
-
-    @property
-    def has_stopped_asking(self) -> bool:
-        """Say whether no watcher has tried for too long, though nothing told it to pause."""
-        last = max(filter(None, (self.snapshot.attempted_at, self.snapshot.pause_until)), default=None)
-        return last is not None and (self.now - last).total_seconds() > max(self.STOPPED_AFTER, self.stale_after)
-
-    @property
-    def age(self) -> float | None:
-        """Seconds since the last good list."""
-        return (self.now - self.snapshot.good_at).total_seconds() if self.snapshot.good_at else None
-
-    @property
-    def is_old(self) -> bool:
-        return self.age is not None and self.age > self.stale_after
-
-    @property
-    def state(self) -> str:
-        if not self.trouble:
-            return "live"
-        return "down" if self.age is None or self.age > self.DOWN_AFTER else "stale"
-
-    @property
-    def good_at(self) -> datetime | None:
-        return self.snapshot.good_at
-
-    @property
-    def since(self) -> datetime | None:
-        return self.snapshot.trouble_since
-
-    @property
-    def remaining(self) -> int | None:
-        return self.snapshot.remaining
-
-    @property
-    def quota_level(self) -> str:
-        if self.trouble == Snapshot.Trouble.QUOTA or self.remaining == 0:
-            return "out"
-        if self.remaining is None:
-            return "unknown"
-        return "low" if self.remaining < 10 else "ok"
-
-    @property
-    def can_create(self) -> bool:
-        return self.can_act and self.quota_level != "out"
-
-    @property
-    def can_act(self) -> bool:
-        """Say whether actions have a chance. An old list alone does not forbid them: they ask afresh."""
-        return self.trouble not in (Snapshot.Trouble.KEY, Snapshot.Trouble.ADDRESS, self.NO_KEY)
+        return "" if self.invitation.status == Status.WAITING else self.invitation.taken_by_name
 
 
 @dataclass(frozen=True)
@@ -201,7 +135,16 @@ def timeline(invitation: Invitation) -> list[Line]:
     for entry in invitation.entries.all():
         lines.append(line_of(entry, before))
         before = entry.at
-    return lines + pending(invitation)
+    lines += [line_of_unsettled(line) for line in unsettled.of(invitation)]
+    return sorted(lines, key=lambda line: line.at or datetime.max) + pending(invitation)
+
+
+def line_of_unsettled(line: unsettled.Line) -> Line:
+    title = _("Not known whether it happened: %(what)s") % {"what": line.what}
+    if line.by:
+        title = _("%(what)s by %(who)s") % {"what": title, "who": line.by}
+    reference = _("Reference: %(reference)s") % {"reference": line.reference}
+    return Line(line.at, "unsettled", title, f"{line.meaning} {line.next} {reference}")
 
 
 def line_of(entry: Entry, before: datetime | None) -> Line:

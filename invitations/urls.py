@@ -3,10 +3,13 @@
 from django.urls import path
 
 from invitations import views
+from invitations.alerts import alerts
 
 urlpatterns = [
     path("", views.board, name="board"),
     path("board/rows/", views.board_rows, name="board_rows"),
+    path("board/waiting/", views.board_waiting, name="board_waiting"),
+    path("board/alerts/", alerts, name="alerts"),
     path("invitations/new/", views.new, name="invitation_new"),
     path("invitations/<slug:public_id>/", views.detail, name="invitation"),
     path("invitations/<slug:public_id>/live/", views.live, name="invitation_live"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
@@ -12,14 +13,15 @@ from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.db.models import Q
-from django.http import Http404, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from invitations import actions
-from invitations.board import Board
+from invitations import actions, rhythm
+from invitations.board import Board, scope_of
 from invitations.context import health, policy_of, snapshot_of
 from invitations.forms import CreateForm, RenameForm
 from invitations.models import Invitation, Policy, Status
@@ -51,7 +53,7 @@ def board_for(request: SignedInRequest) -> Board:
         user=request.user,
         query=request.GET,
         snapshot=snapshot_of(request),
-        policy=policy_of(request),
+        policy=lambda: policy_of(request),
         health=health(request),
     )
 
@@ -60,6 +62,7 @@ def board_for(request: SignedInRequest) -> Board:
 @require(roles.SEE)
 def board(request: SignedInRequest) -> HttpResponse:
     """Show every open invitation the viewer may see, those who wait for a person first."""
+    rhythm.here.seen()
     context = {"board": board_for(request), "form_token": new_token()}
     return render(request, "invitations/board.html", context)
 
@@ -69,19 +72,34 @@ def board(request: SignedInRequest) -> HttpResponse:
 def board_rows(request: SignedInRequest) -> HttpResponse:
     """The polled part of the board; 304 while it would look the same."""
     shown = board_for(request)
-    return polled(request, shown.tag, "invitations/board.html#rows", {"board": shown})
+    return polled(request, shown.tag, lambda: render(request, "invitations/board.html#rows", {"board": shown}))
 
 
-def polled(request: SignedInRequest, tag: str, template: str, context: dict[str, Any]) -> HttpResponse:
-    """Answer a poll: nothing if the tag is the one the page shows, else the fragment with its new tag."""
-    if request.headers.get("HX-PTag") == tag:
-        response = HttpResponse(status=HTTPStatus.NOT_MODIFIED)
-    else:
-        response = render(request, template, context)
-    response.headers["HX-PTag"] = tag
-    good_at = snapshot_of(request).good_at
-    if good_at is not None:
-        response.headers["X-Good-At"] = str(int(good_at.timestamp()))
+@require_GET
+@require(roles.SEE)
+def board_waiting(request: SignedInRequest) -> HttpResponse:
+    """Who waits for a person, for pages that nobody looks at now: to count and to call, nothing to render."""
+    shown = board_for(request)
+    return polled(request, tag_of("waiting", shown.tag), lambda: JsonResponse(shown.waiting))
+
+
+def polled(request: SignedInRequest, tag: str, answer: Callable[[], HttpResponse]) -> HttpResponse:
+    """Answer a poll: nothing if the tag is the one the page has, else the whole with its new tag.
+
+    A page of another release gets nothing either, and no time of the last good list: it must not
+    take in what its own scripts and styles do not know, nor call itself live.
+    """
+    rhythm.here.seen()
+    is_old_page = request.headers.get("X-Release", settings.RELEASE) != settings.RELEASE
+    is_unchanged = is_old_page or request.headers.get("HX-PTag") == tag
+    response = HttpResponse(status=HTTPStatus.NOT_MODIFIED) if is_unchanged else answer()
+    response.headers["X-Release"] = settings.RELEASE
+    if not is_old_page:
+        snapshot = snapshot_of(request)
+        response.headers["HX-PTag"] = tag
+        response.headers["X-Poll-In"] = f"{rhythm.next_poll(snapshot, timezone.now()):.2f}"
+        if snapshot.good_at is not None:
+            response.headers["X-Good-At"] = str(int(snapshot.good_at.timestamp()))
     return response
 
 
@@ -120,29 +138,30 @@ def detail(request: SignedInRequest, public_id: str) -> HttpResponse:
 @require(roles.SEE)
 def live(request: SignedInRequest, public_id: str) -> HttpResponse:
     """The polled part of the detail page."""
-    context = detail_context(request, find(request, public_id))
-    return polled(request, context["tag"], "invitations/detail.html#live", context)
+
+    def answer() -> HttpResponse:
+        return render(request, "invitations/detail.html#live", detail_context(request, find(request, public_id)))
+
+    return polled(request, detail_tag(request, public_id), answer)
+
+
+def detail_tag(request: SignedInRequest, public_id: str) -> str:
+    """Return the polling tag of one invitation's page, without looking at the invitation."""
+    facts = (get_language(), settings.RELEASE, *health(request).facts)
+    scope = scope_of(Access(request.user))
+    return tag_of(public_id, request.user.pk, snapshot_of(request).revision, *scope, *facts)
 
 
 def detail_context(request: SignedInRequest, invitation: Invitation) -> dict[str, Any]:
     policy = policy_of(request)
-    state = health(request)
     may = Access(request.user)
-    row = Row(invitation, request.user, may, policy, snapshot_of(request).account, state.can_act)
-    entries = timeline(invitation)
-    facts = (
-        invitation.pk,
-        snapshot_of(request).revision,
-        len(entries),
-        row.connect,
-        state.state,
-        state.trouble,
-    )
+    row = Row(invitation, may, policy, snapshot_of(request).account, health(request).why_not, viewer=request.user)
     return {
         "invitation": invitation,
+        "viewer": request.user,
         "row": row,
-        "timeline": entries,
-        "tag": tag_of(*facts),
+        "timeline": timeline(invitation),
+        "tag": detail_tag(request, invitation.public_id),
         "poll_seconds": settings.POLL_SECONDS,
         "share_message": share_message(invitation, policy) if row.can_copy else "",
         "is_new": is_new(invitation, request),

@@ -1,23 +1,28 @@
 """The thread that keeps the rows fresh: in every `serve` process, and alone as `manage.py watch`.
 
-All watchers compete for one lease; whoever holds it asks once per interval. It survives whatever a
-round does: an unforeseen error is logged and the next round comes.
+All watchers compete for one lease; whoever holds it asks once per interval, less often while nobody
+has the board open or the vendor asks for patience. It survives whatever a round does: an unforeseen
+error is logged and the next round comes.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
+import time
 
 from django.conf import settings
 from django.db import close_old_connections, connection
 from django.utils import timezone
 
-from invitations import operations, sync
+from invitations import operations, rhythm, sync
 from invitations.models import Snapshot
 from portal.getscreen import configured
 
 logger = logging.getLogger(__name__)
+
+RECOVER_EVERY = 15.0  # seconds
+ENOUGH_FAILURES = 5  # rounds, until another process may try
 
 
 class Watcher:
@@ -27,6 +32,9 @@ class Watcher:
         self.lease = sync.Lease()
         self.stopping = threading.Event()
         self.thread = threading.Thread(target=self.run, name="watcher", daemon=True)
+        self.recovered_at: float | None = None
+        self.not_before = self.stepped_back_until = 0.0  # on the monotonic clock
+        self.failures = 0  # in a row
 
     def start(self) -> None:
         self.thread.start()
@@ -41,7 +49,7 @@ class Watcher:
         try:
             while not self.stopping.is_set():
                 self.tick()
-                self.stopping.wait(settings.POLL_SECONDS)
+                self.stopping.wait(self.rest())
             self.lease.release()
         except Exception:
             logger.exception("The watcher could not give its lease back")
@@ -49,18 +57,45 @@ class Watcher:
             connection.close()
 
     def tick(self) -> None:
-        """Settle what was interrupted, and run one round if it is our turn and the vendor lets us."""
-        for step in (close_old_connections, operations.abandon_interrupted, self.look):
+        """Say who looks, settle what was interrupted, and run one round if it is due and our turn."""
+        for step in (close_old_connections, rhythm.here.write, self.recover, self.look):
             try:
                 step()
             except Exception:
                 logger.exception("A round of the watcher failed")
 
+    def recover(self) -> None:
+        now = time.monotonic()
+        if self.recovered_at is None or now - self.recovered_at >= RECOVER_EVERY:
+            self.recovered_at = now
+            operations.abandon_interrupted()
+
     def look(self) -> None:
-        if settings.GETSCREEN_API_KEY and self.lease.take() and not is_paused():
-            sync.run_round(configured.watching_client(), lease=self.lease)
+        # The lease is asked for at every tick, whoever has it: that is also how its holder keeps it.
+        if not settings.GETSCREEN_API_KEY or time.monotonic() < self.stepped_back_until or not self.lease.take():
+            return
+        if rhythm.seconds_left(Snapshot.load(), timezone.now()) > 0 or time.monotonic() < self.not_before:
+            return
+        # Kept in memory as well: a round that cannot be written must not make the next one come sooner.
+        self.not_before = time.monotonic() + settings.POLL_SECONDS * 0.9
+        with self.lease.kept():
+            has_worked = sync.run_round(configured.watching_client(), lease=self.lease)
+        self.failures = 0 if has_worked else self.failures + 1
+        if self.failures >= ENOUGH_FAILURES:
+            self.step_back()
 
+    def step_back(self) -> None:
+        """Leave the lease to another for a while: it may reach the vendor where this process cannot."""
+        self.failures = 0
+        self.lease.release()
+        self.stepped_back_until = time.monotonic() + 2 * self.lease.length.total_seconds()
 
-def is_paused() -> bool:
-    until = Snapshot.load().pause_until
-    return until is not None and until > timezone.now()
+    def rest(self) -> float:
+        """Return for how many seconds to sleep: a third of an interval, less if a round is due before."""
+        third = settings.POLL_SECONDS / 3
+        try:
+            left = rhythm.seconds_left(Snapshot.load(), timezone.now())
+        except Exception:
+            logger.exception("The watcher could not read when the next round is due")
+            return third
+        return min(third, left) if left > 0 else third

@@ -21,7 +21,17 @@ from portal.audit.origin import parse_address
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS", "TRACE")
 # Addresses that are parts of a page, not pages to come back to.
-PARTS = frozenset({"board_rows", "invitation_live", "invitation_connect", "invitation_preview", "invitation_qr"})
+PARTS = frozenset(
+    {
+        "alerts",
+        "board_rows",
+        "board_waiting",
+        "invitation_live",
+        "invitation_connect",
+        "invitation_preview",
+        "invitation_qr",
+    }
+)
 
 
 class TrustedProxies:
@@ -116,6 +126,6 @@ def page_to_return_to(request: HttpRequest) -> str:
     if "public_id" in match.kwargs:
         return reverse("invitation", kwargs={"public_id": match.kwargs["public_id"]})
     try:
-        return reverse("board" if match.url_name == "board_rows" else match.view_name)
+        return reverse("board" if match.url_name in PARTS else match.view_name)
     except NoReverseMatch:
         return reverse("board")

@@ -126,6 +126,8 @@ try:
 except ValueError as error:
     raise ImproperlyConfigured(f"GETSCREEN_LINK_HOSTS: {error}") from None
 POLL_SECONDS = number("POLL_SECONDS", 3, least=1, most=60)
+STALE_SECONDS = number("STALE_SECONDS", 300, least=30, most=86_400)
+IDLE_POLL_SECONDS = number("IDLE_POLL_SECONDS", 15, least=1, most=300)
 
 # --- Django ----------------------------------------------------------------------------------------
 
@@ -239,7 +241,7 @@ USE_TZ = True
 # --- Accounts --------------------------------------------------------------------------------------
 
 AUTH_USER_MODEL = "accounts.User"
-AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+AUTHENTICATION_BACKENDS = ["portal.accounts.backend.Backend"]
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "board"
 PASSWORD_HASHERS = [
@@ -327,6 +329,7 @@ SECURE_CSP = {
     "img-src": [CSP.SELF],
     "font-src": [CSP.SELF],
     "connect-src": [CSP.SELF],
+    "worker-src": [CSP.SELF],
     # Browsers apply form-action to the redirect that follows Connect: without the vendor's
     # hosts the single-use link is spent and then blocked.
     "form-action": [CSP.SELF, *GETSCREEN_LINK_HOSTS.csp_origins()],

@@ -5,11 +5,23 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.template.loader import get_template
 from django.views.decorators.csrf import requires_csrf_token
+from django_htmx.http import HttpResponseClientRedirect
 
 from portal import audit
 from portal.audit import strangers
 from portal.audit.kinds import Result
 from portal.audit.origin import path_of
+from portal.middleware import page_to_return_to
+
+
+def is_part(request: HttpRequest) -> bool:
+    """Say whether only a part of a page was asked for, which has no room to say what went wrong."""
+    return request.headers.get("HX-Request") == "true"
+
+
+def whole_page(request: HttpRequest) -> HttpResponse:
+    """Send the browser to the page itself: it says what has become of the person's role, or of the invitation."""
+    return HttpResponseClientRedirect(page_to_return_to(request))
 
 
 @requires_csrf_token
@@ -19,6 +31,8 @@ def bad_request(request: HttpRequest, exception: Exception | None = None) -> Htt
 
 @requires_csrf_token
 def forbidden(request: HttpRequest, exception: PermissionDenied | None = None) -> HttpResponse:
+    if is_part(request):
+        return whole_page(request)
     if request.user.is_authenticated and not request.user.role_names:
         return render(request, "errors/no_role.html", status=403)
     return render(request, "403.html", {"reason": str(exception or "")}, status=403)
@@ -26,6 +40,8 @@ def forbidden(request: HttpRequest, exception: PermissionDenied | None = None) -
 
 @requires_csrf_token
 def not_found(request: HttpRequest, exception: Http404 | None = None) -> HttpResponse:
+    if is_part(request):
+        return whole_page(request)
     return render(request, "404.html", status=404)
 
 

@@ -10,6 +10,7 @@ from django.contrib.auth.models import Group
 from django.test import Client as DjangoBrowser
 
 from invitations import sync
+from invitations.board import boards, row_texts
 from invitations.models import Invitation, Snapshot
 from portal.accounts import roles
 from portal.accounts.models import User
@@ -120,3 +121,10 @@ def anonymous() -> Browser:
 
 def known(vendor_id: int) -> Invitation:
     return Invitation.objects.get(vendor_id=vendor_id)
+
+
+@pytest.fixture(autouse=True)
+def forget_fragments() -> None:
+    """Every test begins with revision 1 again; what another has rendered for it is another board."""
+    boards.forget()
+    row_texts.forget()

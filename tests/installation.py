@@ -92,6 +92,7 @@ class Installation:
             "GETSCREEN_API_URL": vendor.url,
             "GETSCREEN_LINK_HOSTS": f"127.0.0.1:{vendor.port}",
             "POLL_SECONDS": "1",
+            "IDLE_POLL_SECONDS": "1",
             "REQUIRE_MFA": "off",
             "INSECURE_HTTP": "1",
             "PUBLIC_URL": self.url,
@@ -125,13 +126,16 @@ class Installation:
         self.manage("migrate", "--verbosity", "0")
         self.manage("shell", "-c", MAKE_PEOPLE.format(people=json.dumps(people), password=PASSWORD))
 
-    def serve(self, *, port: int | None = None, workers: int = 1, **settings: str) -> subprocess.Popen[str]:
+    def serve(
+        self, *, port: int | None = None, workers: int = 1, threads: int = 8, **settings: str
+    ) -> subprocess.Popen[str]:
         """Start `manage.py serve` and return once it answers. `settings` are this process's alone."""
         port = port or self.port
+        size = ["--workers", str(workers), "--threads", str(threads)]
         log = (self.folder / f"serve-{port}.log").open("w", encoding="utf-8")
         with log:
             process = subprocess.Popen(
-                [sys.executable, "manage.py", "serve", "--bind", f"127.0.0.1:{port}", "--workers", str(workers)],
+                [sys.executable, "manage.py", "serve", "--bind", f"127.0.0.1:{port}", *size],
                 cwd=ROOT,
                 env=self.environment | settings,
                 stdout=log,
@@ -145,6 +149,19 @@ class Installation:
         )
         if process.poll() is not None:
             raise RuntimeError(f"serve ended:\n{self.log(port)}")
+        return process
+
+    def watch(self) -> subprocess.Popen[str]:
+        """Start `manage.py watch`: a watcher without a web server."""
+        process = subprocess.Popen(
+            [sys.executable, "manage.py", "watch"],
+            cwd=ROOT,
+            env=self.environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        self._processes.append(process)
         return process
 
     def log(self, port: int | None = None) -> str:

@@ -24,6 +24,7 @@ for name in (
     "EMAIL_URL",
     "REQUIRE_MFA",
     "POLL_SECONDS",
+    "IDLE_POLL_SECONDS",
     "TIME_ZONE",
 ):
     os.environ.pop(name, None)

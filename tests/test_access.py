@@ -29,6 +29,10 @@ TABLE = """
 -                                                         POST  302  405  405  405  405  405  405  405
 board/rows/                                               GET   302  403  200  200  200  200  200  200
 board/rows/                                               POST  302  405  405  405  405  405  405  405
+board/waiting/                                            GET   302  403  200  200  200  200  200  200
+board/waiting/                                            POST  302  405  405  405  405  405  405  405
+board/alerts/                                             GET   302  405  405  405  405  405  405  405
+board/alerts/                                             POST  302  403  302  302  302  302  302  302
 history/                                                  GET   302  403  200  200  200  200  200  200
 history/                                                  POST  302  405  405  405  405  405  405  405
 audit/                                                    GET   302  403  200  200  200  200  200  200

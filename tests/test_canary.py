@@ -90,7 +90,7 @@ def tour(searcher, browser, row, action):
     base = f"/invitations/{row.public_id}/"
     searcher.take(browser.get(base))
     if action in ("list", "preview"):
-        for path in ("/", "/board/rows/", f"{base}live/", f"{base}preview/", f"{base}qr/"):
+        for path in ("/", "/board/rows/", "/board/waiting/", f"{base}live/", f"{base}preview/", f"{base}qr/"):
             searcher.take(browser.get(path))
     if action == "create":
         searcher.take(browser.post("/invitations/new/", {"client_name": "Canary"}))

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from time import monotonic, sleep
 
 import pytest
 import requests
@@ -167,3 +169,71 @@ def test_kill_9_in_the_middle_loses_nothing(operation, moment, tmp_path):
             )
         assert portal.ask("PRAGMA integrity_check") == [("ok",)]
         gapless(portal)
+
+
+class Watching:
+    """Several `manage.py watch` on one database, without any web server."""
+
+    def __init__(self, portal: Installation, count: int) -> None:
+        self.portal = portal
+        self.processes = [portal.watch() for _ in range(count)]
+
+    def token(self) -> str:
+        """Return who has the lease now, "" for nobody."""
+        rows = self.portal.ask("SELECT lease_token FROM invitations_snapshot")
+        return str(rows[0][0]) if rows else ""
+
+    def find_holder(self) -> subprocess.Popen[str]:
+        """Return the process that has the lease: the one that gives it away when it sleeps."""
+        for process in self.processes:
+            before = wait_until(self.token, seconds=20)
+            process.send_signal(signal.SIGSTOP)
+            try:
+                wait_until(lambda: self.token() != before, seconds=4 * INTERVAL)  # noqa: B023  # used at once
+            except TimeoutError:
+                continue
+            else:
+                return process
+            finally:
+                process.send_signal(signal.SIGCONT)
+        raise AssertionError("nobody gave the lease away")
+
+
+INTERVAL = 1.0  # seconds, of installations in tests
+
+
+def lists(vendor: Simulator) -> int:
+    return len(vendor.ledger.find("support/list"))
+
+
+def test_watchers_share_one_lease_whatever_happens_to_them(tmp_path):
+    with vendor_on_a_port(seed=5) as (vendor, server), Installation(tmp_path, server) as portal:
+        portal.prepare()
+        watching = Watching(portal, 2)
+        wait_until(lambda: lists(vendor) > 1, seconds=20)
+
+        # One that slept and wakes with an expired lease leaves the other its turn.
+        sleeper = watching.find_holder()
+        token = watching.token()
+        number = vendor.add("Payroll")
+        portal.known(number)
+        sleep(2 * INTERVAL)
+        assert watching.token() == token
+        assert len(portal.ask("SELECT 1 FROM invitations_entry")) == 1
+
+        # Together they ask once per interval.
+        before, began = lists(vendor), monotonic()
+        sleep(6 * INTERVAL)
+        assert lists(vendor) - before <= (monotonic() - began) / INTERVAL + 1
+
+        # The one that has it now is killed; the one that slept takes over.
+        (other,) = set(watching.processes) - {sleeper}
+        other.kill()
+        wait_until(lambda: watching.token() != token, seconds=10, says="nobody took over")
+        before = lists(vendor)
+        wait_until(lambda: lists(vendor) > before, seconds=10)
+
+        # A clean stop gives it back at once.
+        sleeper.terminate()
+        sleeper.wait(timeout=20)
+        assert watching.token() == ""

@@ -25,6 +25,8 @@ INLINE = {
     "script without src": r"<script\b(?![^>]*\ssrc=)",
     "trigger filter (needs eval)": r"hx-trigger\s*=\s*[\"'][^\"']*\[",
 }
+# Random ids of clients already called out, for all tabs; releases a tab has reloaded for. Nobody's name, no code.
+KEPT_IN_BROWSER = {"alerts.js": {"localStorage"}, "answers.js": {"sessionStorage"}}
 UNESCAPED = r"\|\s*safe\b|\|\s*safeseq\b|autoescape\s+off|mark_safe"
 ELSEWHERE = r"(?:https?:)?//[a-z0-9-]+\.[a-z]"
 
@@ -105,11 +107,14 @@ def test_files_start_by_saying_what_they_are_for(path: Path) -> None:
 def test_scripts_evaluate_nothing_and_leave_nothing_in_the_browser(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert not re.search(r"\beval\(|new Function|innerHTML|outerHTML|insertAdjacentHTML|document\.write", text)
-    assert not re.search(r"localStorage|sessionStorage|indexedDB|caches\.", text)
+    kept = set(re.findall(r"localStorage|sessionStorage|indexedDB|caches\.", text))
+    assert kept <= KEPT_IN_BROWSER.get(path.name, set())
 
 
 def test_scripts_stay_small() -> None:
-    assert sum(len(path.read_text(encoding="utf-8").splitlines()) for path in SCRIPTS) < 250
+    sizes = [len(path.read_text(encoding="utf-8").splitlines()) for path in SCRIPTS]
+    assert max(sizes) < 150
+    assert sum(sizes) < 620
 
 
 def test_every_icon_that_is_used_exists() -> None:

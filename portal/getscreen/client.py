@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
+from math import ceil
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import requests
 
 from portal.getscreen import parsing
+from portal.getscreen.breaker import Breaker
 from portal.getscreen.errors import (
     BadRequest,
     GetscreenError,
@@ -53,6 +56,7 @@ PLAIN_URL = re.compile(r"[A-Za-z]+://[A-Za-z0-9._\-:\[\]@]+(/[A-Za-z0-9._~\-]*)*
 PLAIN_PATH = re.compile(r"[A-Za-z0-9_\-]+(/[A-Za-z0-9_\-]+)*\Z")
 KIB = 1024
 PATIENCE = 1.0  # seconds to wait for a place at the vendor
+NOT_ASKED = "not asked, because it has not been answering"
 NAME_LENGTH = 100  # the vendor's limit is unknown
 
 TIMINGS: Mapping[str, Timing] = {
@@ -153,8 +157,11 @@ class Client:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], object] = time.sleep,
         at_once: int | None = None,
+        breaker: Breaker | None = None,
     ) -> None:
         self._key = api_key
+        self._breaker = breaker
+        self._wrong: dict[str, int | str] = {}  # by method, the last answer that was no success
         self._slots = threading.BoundedSemaphore(at_once) if at_once else None
         self._base = validate_base_url(base_url)
         self._allowed = link_hosts
@@ -182,10 +189,13 @@ class Client:
             lambda body: parsing.listing(body, allowed=self._allowed, now=time.time(), served_at=answer.served_at),
         )
 
-    def info(self, connection_id: int, *, before_connect: bool = False) -> RemoteInvitation:
-        """Return one invitation. Raises BadRequest where the vendor does not know it."""
+    def info(self, connection_id: int, *, before_connect: bool = False, is_key_good: bool = False) -> RemoteInvitation:
+        """Return one invitation. Raises BadRequest where the vendor does not know it.
+
+        With `is_key_good`, which a list has just shown, a 403 is about this id without asking again.
+        """
         call = INFO_BEFORE_CONNECT if before_connect else INFO
-        answer = self._ask(call, params={"connection_id": connection_id})
+        answer = self._ask(call, is_key_good=is_key_good, params={"connection_id": connection_id})
         found = self._understand(call, answer, self._one)
         if found.id != connection_id:
             raise Malformed(call.name, "another invitation than the one asked for", status=answer.status)
@@ -304,13 +314,14 @@ class Client:
     def _one(self, body: Any) -> RemoteInvitation:
         return parsing.invitation(parsing.data_of(body), allowed=self._allowed, now=time.time())
 
-    def _ask(self, call: Call, *, path: str = "", **parts: Any) -> Answer:
+    def _ask(self, call: Call, *, path: str = "", is_key_good: bool = False, **parts: Any) -> Answer:
         """Send a call with the key and return its answer if that says yes."""
         if not self._key:
             raise KeyRejected(call.name, "no API key is configured")
         answer = self._exchange(call, f"{self._base}/{path or call.name}", key=self._key, **parts)
         if answer.status == HTTPStatus.FORBIDDEN and call is not LIST:
-            raise self._key_or_id(call, answer)
+            id_error = BadRequest(call.name, "no access", status=answer.status)
+            raise id_error if is_key_good else self._key_or_id(call, answer)
         # What changes something and says yes in another way has changed it; a part of a list is no list.
         if answer.status != HTTPStatus.OK and not (call.acts and 200 <= answer.status < 300):
             raise error_for(call, answer)
@@ -320,12 +331,59 @@ class Client:
         """Send a call. `private` is a client's name, which an error's text may repeat but the log may not."""
         timing = self._timings[call.timing]
         request = Request(call.name, call.verb, url, timing, call.cap, call.acts, **parts)
+        self._see_whether_it_is_over(call)
         with self._slot(call):
-            answer = self._transport.send(request)
+            self._wait_for_better_times(call)
+            try:
+                answer = self._transport.send(request)
+            except GetscreenError:
+                self._ended(call, well=False)
+                raise
+        is_yes = answer.status == HTTPStatus.OK or (call.acts and 200 <= answer.status < 300)
+        if not (is_yes and call.cap):  # else its body has to be understood first
+            self._ended(call, well=is_yes or 400 <= answer.status < 500)
         if answer.status >= HTTPStatus.BAD_REQUEST:
-            text = redacted(answer.body, self._key.reveal(), private)
-            logger.warning("%s %s answered %s: %s", call.verb, call.name, answer.status, text)
+            self._tell(call, answer, answer.status, redacted(answer.body, self._key.reveal(), private))
         return answer
+
+    def _tell(self, call: Call, answer: Answer, wrong: int | str, text: str) -> None:
+        """Log an answer that is no success. What only reads is asked again and again, so the same is told once."""
+        is_news = call.acts or self._wrong.get(call.name) != wrong
+        level = logging.WARNING if is_news else logging.DEBUG
+        logger.log(level, "%s %s answered %s: %s", call.verb, call.name, answer.status, text)
+        self._wrong[call.name] = wrong
+
+    def _see_whether_it_is_over(self, call: Call) -> None:
+        """After an outage, ask for lists before anything else. Raises Unavailable at once if it goes on.
+
+        Where another process's watcher holds the lease, nobody here asks for a list otherwise.
+        """
+        if self._breaker is None or call in (LIST, PREVIEW):
+            return
+        for _ in range(Breaker.ENOUGH):
+            if self._breaker.wants_probe:
+                with suppress(Refused):  # an answer, if not the wanted one
+                    self._probe(call)
+        self._wait_for_better_times(call)
+
+    def _probe(self, call: Call) -> None:
+        try:
+            self.list()
+        except (Unavailable, Malformed) as failure:
+            seconds = failure.retry_after or ceil(self._breaker.wait(is_probe=False)) if self._breaker else None
+            raise Unavailable(call.name, NOT_ASKED, retry_after=seconds) from None
+
+    def _wait_for_better_times(self, call: Call) -> None:
+        """Raise Unavailable while the service has not been answering anybody. Pictures come from elsewhere."""
+        if self._breaker is None or call is PREVIEW:
+            return
+        seconds = self._breaker.wait(is_probe=call is LIST)
+        if seconds:
+            raise Unavailable(call.name, NOT_ASKED, retry_after=ceil(seconds))
+
+    def _ended(self, call: Call, *, well: bool) -> None:
+        if self._breaker is not None and call is not PREVIEW:
+            self._breaker.ended(well=well)
 
     @contextmanager
     def _slot(self, call: Call) -> Iterator[None]:
@@ -352,12 +410,16 @@ class Client:
 
     def _understand(self, call: Call, answer: Answer, read: Callable[[Any], T]) -> T:
         try:
-            return read(parsing.read_json(answer.body))
+            understood = read(parsing.read_json(answer.body))
         except parsing.Unreadable as reason:
             words = str(reason)
-        error = Malformed(call.name, words, may_have_acted=call.acts, status=answer.status)
-        logger.warning("%s %s: %s", call.verb, call.name, error.reason)
-        raise error
+        else:
+            self._ended(call, well=True)
+            self._wrong.pop(call.name, None)
+            return understood
+        self._ended(call, well=False)
+        self._tell(call, answer, words, words)
+        raise Malformed(call.name, words, may_have_acted=call.acts, status=answer.status)
 
 
 def error_for(call: Call, answer: Answer) -> GetscreenError:

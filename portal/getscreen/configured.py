@@ -4,9 +4,12 @@ from functools import cache
 
 from django.conf import settings
 
+from portal.getscreen.breaker import Breaker
 from portal.getscreen.client import Client
 
 AT_ONCE = 4  # of a process's threads may wait for the vendor; the rest keep the pages alive
+# One for the process: what people do and what the watcher sees count together.
+breaker = Breaker(open_for=min(15.0, 5.0 * settings.POLL_SECONDS))
 
 
 @cache
@@ -31,4 +34,5 @@ def new_client(*, at_once: int | None) -> Client:
         proxy_url=settings.GETSCREEN_PROXY_URL,
         ca_file=settings.GETSCREEN_CA_FILE,
         at_once=at_once,
+        breaker=breaker,
     )

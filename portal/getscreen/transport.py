@@ -299,7 +299,9 @@ def redacted(body: bytes, *private: str) -> str:
 
 
 def log(request: Request, error: GetscreenError, seconds: float) -> None:
-    logger.warning(
+    # What only reads is tried again, and whoever asked says once that it does not work.
+    logger.log(
+        logging.WARNING if request.acts else logging.DEBUG,
         "%s %s failed: %s, status %s, %s, %d ms",
         request.method,
         request.operation,

@@ -1,7 +1,7 @@
 // Clocks: relative times, waiting timers and the age of what is shown, by the server's clock. They stand still when it is old.
 const root = document.documentElement;
 const words = document.getElementById("words")?.dataset ?? {};
-const ahead = Number(root.dataset.now) - Date.now();
+let ahead = Number(root.dataset.now) - Date.now();
 const put = (template, value) => (template ?? "{}").replace("{}", value);
 const two = (number) => String(number).padStart(2, "0");
 
@@ -19,6 +19,7 @@ function timer(seconds) {
 }
 
 function show(name, from, text) {
+  if (Number.isNaN(from)) return; // there has been no good answer yet: what the server wrote stays
   for (const element of document.querySelectorAll(`[data-${name}]`)) {
     const value = text(Math.max(0, Math.floor(from - Number(element.dataset[name]))));
     if (element.textContent !== value) element.textContent = value;
@@ -29,16 +30,27 @@ function tick() {
   const now = (Date.now() + ahead) / 1000;
   const live = document.getElementById("live"), goodAt = Number(live?.dataset.goodAt);
   const limit = Number(live?.dataset.staleAfter ?? 20);
-  const isOld = Boolean(live) && (live.dataset.state !== "live" || now - goodAt > limit);
-  root.toggleAttribute("data-old", isOld);
+  const isOld = root.hasAttribute("data-unanswered") || (Boolean(live) && (live.dataset.state !== "live" || now - goodAt > limit));
+  const old = now - goodAt > Number(live?.dataset.rowsAfter ?? Infinity) ? "stale" : "";
+  if (!isOld) delete root.dataset.old;
+  else if (root.dataset.old !== old) root.dataset.old = old;
   show("ago", now, (seconds) => (seconds < 1 ? words.now : put(words.ago, lasting(seconds))));
   show("for", isOld ? goodAt : now, lasting);
   show("since", isOld ? goodAt : now, timer);
 }
 
-// A poll that found nothing new still brings the time of the last good answer.
+// Either clock may be set while the page is open. `Date` has whole seconds, so less than two is no difference.
+function correct(date) {
+  const difference = Date.parse(date) - Date.now() - ahead;
+  if (Math.abs(difference) >= 2000) ahead += difference;
+  root.dataset.ahead = ahead;
+}
+
+// A poll that found nothing new still brings the time of the last good answer, and the server's clock.
 document.addEventListener("htmx:after:request", (event) => {
-  const goodAt = event.detail.ctx?.response?.headers?.get("X-Good-At");
+  const headers = event.detail.ctx?.response?.headers;
+  correct(headers?.get("Date"));
+  const goodAt = headers?.get("X-Good-At");
   const live = document.getElementById("live");
   if (!goodAt || !live?.dataset.goodAt) return;
   live.dataset.goodAt = goodAt;

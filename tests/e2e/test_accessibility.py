@@ -57,9 +57,9 @@ def full_board(vendor: Simulator, portal):
     vendor.close(numbers["closed"])
     moment = datetime.now(UTC).replace(tzinfo=None)
     portal.ask(
-        "UPDATE invitations_invitation SET status = 3, closed_at = ?, changed_at = ? WHERE vendor_id = ?",
-        *(moment, moment, numbers["closed"]),
+        "UPDATE invitations_invitation SET status = 3, closed_at = ? WHERE vendor_id = ?", moment, numbers["closed"]
     )
+    portal.ask("UPDATE invitations_snapshot SET revision = revision + 1")
     return pages
 
 
@@ -75,6 +75,19 @@ def test_the_board(open_page, full_board, vendor, portal):
     check(page)
     page.get_by_role("button", name="More actions for Tilda").click()
     expect(page.locator(":popover-open")).to_be_visible()
+    check(page)
+
+
+def test_the_alerts(open_page, full_board):
+    page = open_page("agent")
+    page.get_by_role("button", name="Alerts are off").click()
+    expect(page.get_by_role("dialog", name="Alerts")).to_be_visible()
+    check(page)
+    page.get_by_label("Play a sound").check()
+    expect(page.locator("#alerts-state")).to_have_text("Alerts are on.")
+    page.get_by_label("Show a desktop notification").check()
+    expect(page.locator("#alerts-state")).to_contain_text("blocked by the browser")
+    page.evaluate("document.getElementById('release').hidden = false")
     check(page)
 
 

@@ -1,0 +1,57 @@
+// Who calls: keeps the tab's title and icon, says each newly joined client once, and hands the list to the alerts.
+const icon = document.getElementById("favicon");
+const said = document.getElementById("said");
+const words = document.getElementById("words")?.dataset ?? {};
+const seen = new Set();
+const put = (template, value) => (template ?? "{}").replace("{}", value);
+const keyOf = (client) => `${client.id} ${client.since}`;
+// Who had joined before this page was opened is shown, not announced: nobody needs a bell for what they came to read.
+// The ten seconds are for those who join while one page gives way to the next.
+const GRACE = 10;
+let since = Number(document.documentElement.dataset.now) / 1000 - GRACE;
+let needs = 0, listed = [];
+
+function mark(count) {
+  if (!icon) return;
+  const wanted = count ? icon.dataset.needs : icon.dataset.calm;
+  if (icon.getAttribute("href") !== wanted) icon.setAttribute("href", wanted);
+  const title = (count ? `(${count}) ` : "") + document.title.replace(/^\(\d+\) /, "");
+  if (document.title !== title) document.title = title;
+}
+
+function call(count, joined) {
+  needs = count;
+  listed = joined;
+  // A list that is cut off hides older clients. They do not become news when it moves up.
+  if (joined.length && count > joined.length) since = Math.max(since, Math.min(...joined.map((client) => client.since)));
+  const news = joined.filter((client) => client.since >= since);
+  const unsaid = news.filter((client) => !seen.has(keyOf(client)));
+  for (const client of unsaid) seen.add(keyOf(client));
+  if (unsaid.length === 1) said.textContent = put(words.joined, unsaid[0].name);
+  if (unsaid.length > 1) said.textContent = put(words.joinedMany, count);
+  if (!count && seen.size) said.textContent = "";
+  document.dispatchEvent(new CustomEvent("portal:news", { detail: { news } }));
+}
+
+const clientOf = (row) => {
+  const link = row.querySelector("h3 a");
+  return { id: row.id.replace(/^inv-/, ""), since: Number(row.dataset.joinedAt), name: link.textContent, url: link.getAttribute("href") };
+};
+
+function look(event) {
+  const watched = document.querySelector("[data-needs]:not(link)");
+  if (!watched || document.hidden) return;
+  const count = Number(watched.dataset.needs) || 0;
+  mark(count);
+  const rows = [...document.querySelectorAll('#board .row[data-status="1"]')];
+  if (watched.id === "board" && rows.length === count) call(count, rows.filter((row) => row.matches("[data-joined-at]:not(.is-taken)")).map(clientOf));
+  else if (event) document.dispatchEvent(new CustomEvent("portal:unlisted"));
+}
+
+document.addEventListener("portal:waiting", ({ detail }) => {
+  call(detail?.needs ?? needs, detail?.joined ?? listed);
+  if (document.hidden || !document.querySelector("[hx-ptag]")) mark(needs);
+});
+document.addEventListener("visibilitychange", () => document.hidden || look());
+document.addEventListener("htmx:after:swap", look);
+look();
