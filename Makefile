@@ -31,7 +31,7 @@ screenshots: $(VENV)/dev.stamp
 	$(BIN)/python -m tests.screenshots
 
 benchmarks: $(VENV)/dev.stamp
-	$(BIN)/python -m tests.benchmarks
+	$(BIN)/python -m tests.benchmarks $(ARGS)
 
 image:
 	docker build -t getscreen-portal .

@@ -1,78 +1,65 @@
-"""Figures, not tests: `make benchmarks`, or `python -m tests.benchmarks`. Takes under two minutes.
+"""Figures, not tests: `make benchmarks`, or `python -m tests.benchmarks [--only a,b] [--quick] [--write]`.
 
-Milliseconds are this machine's; ratios, made in one run, travel. Nothing here passes or fails by time.
+Milliseconds are this machine's; ratios, made in one run, travel. Goals are compared and named as met or
+not, and nothing fails by time. `--quick` shows that everything works and is too short to believe.
 """
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
-import sys
-import tempfile
+import argparse
 import time
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+from importlib import import_module
 
-from tests.installation import ROOT, Installation, answers, free_port, stop, vendor_on_a_port, wait_until
+from tests.benchmarks import report
 
-CODE = ("portal", "invitations", "templates", "static")
+LETTERS = {
+    "a": "upstream",
+    "b": "polls",
+    "c": "freshness",
+    "d": "boards",
+    "e": "actions",
+    "f": "outage",
+    "g": "memory",
+    "h": "servers",
+    "i": "start",
+}
 
 
 def main() -> None:
-    began = time.monotonic()
-    with tempfile.TemporaryDirectory() as name, vendor_on_a_port() as (simulator, server):
-        folder = Path(name)
-        show("From `start` to the first page", first_page(folder))
-        installation = Installation(folder, server)
-        installation.prepare()
-        os.environ.clear()
-        os.environ.update(installation.environment)
-        from tests.benchmarks import inside
-
-        show("Polling", inside.poll())
-        show("The board", inside.board())
-        show(
-            "What the portal adds (median; audit entries are on the disk before and after each call)",
-            inside.actions(simulator),
-        )
-    print(f"\nDone in {time.monotonic() - began:.0f} s.")  # noqa: T201
+    options = parse()
+    began, missed = time.monotonic(), []
+    for letter in options.only:
+        at = time.monotonic()
+        table = import_module(f"tests.benchmarks.{LETTERS[letter]}").run(options.quick)
+        say(f"\n{table.text()}\n    took {time.monotonic() - at:.0f} s")
+        if table.is_met is False:
+            missed.append(letter)
+        if options.write:
+            report.renew(table)
+            report.renew_machine()
+    say(f"\nDone in {time.monotonic() - began:.0f} s. Goals not met: {', '.join(missed) or 'none'}.")
 
 
-def show(title: str, lines: Iterable[str]) -> None:
-    print(f"\n{title}", flush=True)  # noqa: T201
-    for line in lines:
-        print(f"  {line}", flush=True)  # noqa: T201
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    parser.add_argument("--only", type=letters, default=list(LETTERS), help="such as a,c: only these")
+    parser.add_argument("--quick", action="store_true", help="short runs, to see that everything works")
+    parser.add_argument("--write", action="store_true", help=f"renew the tables in {report.DOCUMENT.name}")
+    options = parser.parse_args()
+    if options.quick and options.write:
+        parser.error("figures of a quick run do not belong into the document")
+    return options
 
 
-def first_page(folder: Path) -> Iterator[str]:
-    """A copy of the code without anything that earlier runs left, started as the demo, twice."""
-    copy = folder / "copy"
-    copy.mkdir()
-    shutil.copy(ROOT / "manage.py", copy)
-    for name in CODE:
-        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for which in ("first, with its database", "again"):
-        yield f"{which:<27} {start(copy):8.2f} s"
+def letters(text: str) -> list[str]:
+    wanted = text.replace(" ", "").split(",")
+    if unknown := [letter for letter in wanted if letter not in LETTERS]:
+        raise argparse.ArgumentTypeError(f"unknown: {', '.join(unknown)}; there are {', '.join(LETTERS)}")
+    return wanted
 
 
-def start(copy: Path) -> float:
-    port = free_port()
-    environment = {"PATH": os.environ.get("PATH", ""), "HOME": str(copy), "ENV_FILE": "none"}
-    began = time.monotonic()
-    process = subprocess.Popen(
-        [sys.executable, "manage.py", "start", "--port", str(port)],
-        cwd=copy,
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    try:
-        wait_until(lambda: answers(f"http://127.0.0.1:{port}/"), says="start brings no page")
-        return time.monotonic() - began
-    finally:
-        stop(process)
+def say(text: str) -> None:
+    print(text, flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":
