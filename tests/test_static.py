@@ -26,7 +26,7 @@ INLINE = {
     "trigger filter (needs eval)": r"hx-trigger\s*=\s*[\"'][^\"']*\[",
 }
 # Random ids of clients already called out, for all tabs; releases a tab has reloaded for. Nobody's name, no code.
-KEPT_IN_BROWSER = {"alerts.js": {"localStorage"}, "answers.js": {"sessionStorage"}}
+KEPT_IN_BROWSER = {"alerts.js": {"indexedDB"}, "answers.js": {"sessionStorage"}}
 UNESCAPED = r"\|\s*safe\b|\|\s*safeseq\b|autoescape\s+off|mark_safe"
 ELSEWHERE = r"(?:https?:)?//[a-z0-9-]+\.[a-z]"
 
@@ -114,7 +114,7 @@ def test_scripts_evaluate_nothing_and_leave_nothing_in_the_browser(path: Path) -
 def test_scripts_stay_small() -> None:
     sizes = [len(path.read_text(encoding="utf-8").splitlines()) for path in SCRIPTS]
     assert max(sizes) < 150
-    assert sum(sizes) < 620
+    assert sum(sizes) < 650
 
 
 def test_every_icon_that_is_used_exists() -> None:

@@ -9,25 +9,41 @@ const KEPT = 200;
 const met = new Map();
 let latest, due;
 
-// Whoever holds the lock first tells; the others find it told. Only random ids and times are kept, for nobody to read.
-function remembered(channel) {
-  try {
-    return JSON.parse(localStorage.getItem(`alerts ${channel}`)) ?? { at: 0, told: [] };
-  } catch {
-    return (remembered[channel] ??= { at: 0, told: [] });
-  }
+// What has been told is kept where all tabs see it at once: only transactions of a database reach across the
+// processes of a browser. Only random ids and times are kept, for nobody to read.
+const opened = new Promise((resolve, reject) => {
+  const asked = indexedDB.open("alerts", 1);
+  asked.onupgradeneeded = () => asked.result.createObjectStore("told");
+  asked.onsuccess = () => resolve(asked.result);
+  asked.onerror = reject;
+});
+const alone = {};
+
+function exchangeInStore(database, channel, change) {
+  return new Promise((resolve, reject) => {
+    const step = database.transaction("told", "readwrite"), kept = step.objectStore("told"), asked = kept.get(channel);
+    let outcome;
+    asked.onsuccess = () => {
+      const [after, found] = change(asked.result);
+      if (after) kept.put(after, channel);
+      outcome = found;
+    };
+    step.oncomplete = () => resolve(outcome);
+    step.onabort = reject;
+  });
 }
 
-function remember(channel, value) {
-  remembered[channel] = value;
+// Replaces what is kept by what `change` makes of it, in one step for all tabs; returns what else it found.
+async function exchange(channel, change) {
   try {
-    localStorage.setItem(`alerts ${channel}`, JSON.stringify(value));
+    return await exchangeInStore(await opened, channel, change);
   } catch {
-    // without storage every tab calls for itself
+    // Without storage every tab calls for itself: rather twice than never.
+    const [after, found] = change(alone[channel]);
+    alone[channel] = after ?? alone[channel];
+    return found;
   }
 }
-
-const alone = (work) => (navigator.locks ? navigator.locks.request("alerts", work) : work());
 
 function lasting(since) {
   const now = Date.now() + Number(document.documentElement.dataset.ahead ?? 0);
@@ -42,15 +58,18 @@ function messageFor(news) {
   return { title: put(words.manyWait, news.length), body: news.map((client) => client.name).join("\n"), tag, url: words.boardUrl };
 }
 
-function tellBy(channel) {
-  if (!latest) return;
-  const before = remembered(channel);
-  const news = latest.filter((client) => !before.told.includes(keyOf(client)) && performance.now() - met.get(keyOf(client)) < LATEST);
-  if (!news.length) return;
-  const wait = before.at + PAUSE - Date.now();
-  if (wait > 0 && wait <= PAUSE) return later(wait); // a mark from the future is a clock that has jumped
-  remember(channel, { at: Date.now(), told: [...new Set([...before.told, ...news.map(keyOf)])].slice(-KEPT) });
-  document.dispatchEvent(new CustomEvent("alerts:tell", { detail: { channel, message: messageFor(news) } }));
+function decide({ at, told } = { at: 0, told: [] }) {
+  const isNews = (client) => !told.includes(keyOf(client)) && performance.now() - met.get(keyOf(client)) < LATEST;
+  const news = latest.filter(isNews), wait = at + PAUSE - Date.now();
+  if (!news.length) return [];
+  if (wait > 0 && wait <= PAUSE) return [null, { wait }]; // a mark from the future is a clock that has jumped
+  return [{ at: Date.now(), told: [...new Set([...told, ...news.map(keyOf)])].slice(-KEPT) }, { message: messageFor(news) }];
+}
+
+async function tellBy(channel) {
+  const { message, wait } = (await exchange(channel, decide)) ?? {};
+  if (message) document.dispatchEvent(new CustomEvent("alerts:tell", { detail: { channel, message } }));
+  if (wait) later(wait);
 }
 
 function later(wait) {
@@ -59,7 +78,7 @@ function later(wait) {
 }
 
 // A tab that may not play leaves the call to one that may.
-const flush = () => form?.dataset.able && alone(() => form.dataset.able.split(" ").forEach(tellBy));
+const flush = () => latest && form?.dataset.able && form.dataset.able.split(" ").forEach(tellBy);
 
 document.addEventListener("portal:news", ({ detail }) => {
   latest = detail.news;

@@ -218,9 +218,13 @@ def test_a_flood_is_summed_up(alone, choose, vendor):
     did(page, sounds=1, notes=1)
     # Ten seconds later, for the page: the mark of the last call is moved instead of waiting.
     page.evaluate(
-        """() => ["sound", "notification"].forEach((channel) => {
-          const kept = JSON.parse(localStorage.getItem(`alerts ${channel}`));
-          localStorage.setItem(`alerts ${channel}`, JSON.stringify({ ...kept, at: kept.at - 10000 }));
+        """() => new Promise((resolve) => {
+          indexedDB.open("alerts").onsuccess = ({ target }) => {
+            const step = target.result.transaction("told", "readwrite"), kept = step.objectStore("told");
+            for (const channel of ["sound", "notification"])
+              kept.get(channel).onsuccess = ({ target }) => kept.put({ ...target.result, at: target.result.at - 10000 }, channel);
+            step.oncomplete = () => { target.result.close(); resolve(); };
+          };
         })"""
     )
     vendor.add("One more")
@@ -286,3 +290,15 @@ def test_a_hidden_tab_goes_to_sign_in_after_sign_out_elsewhere(alone, vendor):
     alone.clear_cookies()
     page.evaluate("hide(true)")
     page.wait_for_url("**/accounts/login/?next=%2F")
+
+
+def test_without_storage_a_tab_still_calls_once(alone, choose, vendor):
+    choose(sound=False, notification=True)
+    alone.add_init_script("Object.defineProperty(window, 'indexedDB', { get: () => undefined })")
+    number = vendor.add("Payroll laptop")
+    page = open_tab(alone)
+    vendor.join(number)
+    did(page, sounds=0, notes=1)
+    vendor.add("Another")
+    expect(row_of(page, "Another")).to_be_visible()
+    did(page, sounds=0, notes=1)
