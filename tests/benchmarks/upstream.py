@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from portal.embedded import free_port
 from portal.getscreen.simulator import Simulator
 from tests.benchmarks.load import Tally, poll_like_pages
-from tests.benchmarks.portal import INTERVAL, Portal, fill, on_postgres, running
+from tests.benchmarks.portal import IDLE_INTERVAL, INTERVAL, Portal, fill, on_postgres, running
 from tests.benchmarks.report import Table
 from tests.installation import stop
 from tests.tools import postgres_bin
 
-SLOW = 15  # seconds between calls once nobody looks
 IDLE_AFTER = 30  # seconds without a poll, after which nobody looks
 ROWS = 20
 
@@ -46,7 +45,7 @@ def run(quick: bool) -> Table:
     table = Table(
         "a",
         "Calls at the vendor",
-        f"at most one `list` per interval of {INTERVAL} s in every case, and one per {SLOW} s while nobody looks",
+        f"at most one `list` per interval of {INTERVAL} s in every case, and one per {IDLE_INTERVAL} s while nobody looks",
         ("Database", "Browsers", "Workers", "Replicas", "Polls", "Failed", "`list` calls", "Seconds", "Per minute"),
     )
     wanted = list(cases(quick))
@@ -71,7 +70,7 @@ def measure(
     processes = [portal.serve(port=port, workers=case.workers, threads=threads) for port in ports]
     browsers, tally = portal.browsers(cookies[: case.browsers], *ports), Tally()
     # Before counting, every browser has opened its board, or the watcher has noticed that nobody does.
-    settle, seconds = (3.0 * INTERVAL, seconds) if browsers else (IDLE_AFTER + SLOW + 5.0, 4.0 * SLOW)
+    settle, seconds = (3.0 * INTERVAL, seconds) if browsers else (IDLE_AFTER + IDLE_INTERVAL + 5.0, 4.0 * IDLE_INTERVAL)
     start = time.time() + settle
     end = start + seconds
     try:
@@ -83,7 +82,7 @@ def measure(
         for process in processes:
             stop(process)
     calls = sum(request.operation == "list" and start <= request.at < end for request in simulator.ledger.requests)
-    allowed = seconds / (INTERVAL if browsers else SLOW) + 1  # a window may begin just before a call
+    allowed = seconds / (INTERVAL if browsers else IDLE_INTERVAL) + 1  # a window may begin just before a call
     table.add(
         case.database,
         str(case.browsers),
