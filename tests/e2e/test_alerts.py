@@ -222,7 +222,8 @@ def test_a_flood_is_summed_up(alone, choose, vendor):
           indexedDB.open("alerts").onsuccess = ({ target }) => {
             const step = target.result.transaction("told", "readwrite"), kept = step.objectStore("told");
             for (const channel of ["sound", "notification"])
-              kept.get(channel).onsuccess = ({ target }) => kept.put({ ...target.result, at: target.result.at - 10000 }, channel);
+              kept.get(channel).onsuccess = ({ target: { result } }) =>
+                kept.put({ ...result, at: result.at - 10000 }, channel);
             step.oncomplete = () => { target.result.close(); resolve(); };
           };
         })"""
