@@ -1,0 +1,110 @@
+"""Whose an invitation is that was made while nobody got the answer."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from invitations import actions, adoption, operations
+from invitations.models import Invitation, Operation
+from portal.audit.models import Event
+from portal.getscreen import configured
+from portal.getscreen.errors import GetscreenError
+from portal.getscreen.types import Listing
+
+
+def test_unknown_ids_wait_while_a_create_is_in_flight(agent, vendor, look):
+    """The vendor has made it, its answer is on the way, and a list already shows it."""
+    vendor.after("create", look)
+    row = actions.create(by=agent, client_name="Lena")
+    assert row.created_by == agent
+    assert not row.is_external
+    assert Invitation.objects.count() == 1
+
+
+def test_a_lost_create_is_adopted_at_once(agent, vendor, look):
+    look()
+    vendor.fail("create", "hang_after")
+    row = actions.create(by=agent, client_name="Lena", ticket="HD-1", token="e" * 32)
+    assert (row.created_by, row.ticket, row.is_external) == (agent, "HD-1", False)
+    assert vendor.ledger.count("created") == 1
+    assert Event.objects.filter(kind="invitation.create", phase="reconciled", result="ok").count() == 1
+
+
+def test_a_lost_create_is_adopted_later_by_the_watcher(agent, vendor, look):
+    look()
+    vendor.fail("create", "hang_after")
+    vendor.fail("list", "refused", times=None)
+    with pytest.raises(GetscreenError):
+        actions.create(by=agent, client_name="Lena", token="e" * 32)
+    assert Operation.objects.get().state == Operation.State.UNKNOWN
+    vendor.clear()
+    look()
+    row = Invitation.objects.get()
+    assert (row.created_by, row.is_external) == (agent, False)
+    assert Operation.objects.get().state == Operation.State.OK
+    again = actions.create(by=agent, client_name="Lena", token="e" * 32)
+    assert again == row
+    assert vendor.ledger.count("created") == 1
+
+
+def test_two_candidates_are_left_to_a_person(agent, vendor, look):
+    look()
+    vendor.fail("create", "hang_after")
+    vendor.after("create", lambda: vendor.add("Lena"))
+    with pytest.raises(GetscreenError):
+        actions.create(by=agent, client_name="Lena")
+    look()
+    assert Operation.objects.get().state == Operation.State.UNKNOWN
+    assert Invitation.objects.filter(client_name="Lena", is_external=True).count() == 2
+
+
+def test_two_lost_creates_of_one_name_claim_nothing(agent, colleague, vendor, look):
+    look()
+    vendor.fail("list", "refused", times=None)
+    vendor.fail("create", "hang_after", times=1)
+    vendor.fail("create", "hang", times=1)
+    for person in (agent, colleague):
+        with pytest.raises(GetscreenError):
+            actions.create(by=person, client_name="Lena")
+    vendor.clear()
+    look()
+    assert Invitation.objects.get().created_by is None
+
+
+def test_an_older_namesake_is_never_adopted(agent, vendor, look):
+    vendor.add("Lena", created_at=int(timezone.now().timestamp()) - 3600)
+    vendor.fail("create", "hang")
+    with pytest.raises(GetscreenError):
+        actions.create(by=agent, client_name="Lena")
+    look()
+    assert Invitation.objects.get().is_external
+
+
+def test_a_vendor_clock_a_day_ahead_does_no_harm(agent, vendor, look):
+    vendor.fail("create", "hang_after")
+    vendor.fail("list", "skewed_date", times=None)
+    look()
+    with suppress(GetscreenError):
+        actions.create(by=agent, client_name="Lena")
+    assert Invitation.objects.filter(created_by=None).count() == 0
+
+
+def test_an_interrupted_create_is_adopted_after_the_restart(agent, vendor, look):
+    look()
+    op = operations.begin(
+        "create", by=agent, account=configured.client().fingerprint, invitation=None, token="", client_name="Lena"
+    )
+    vendor.add("Lena")
+    Operation.objects.filter(pk=op.pk).update(started_at=timezone.now() - timedelta(seconds=90))
+    operations.abandon_interrupted()
+    Operation.objects.filter(pk=op.pk).update(started_at=timezone.now() - timedelta(seconds=2))
+    look()
+    assert Invitation.objects.get().created_by == agent
+
+
+def test_a_missing_clock_counts_as_ours(vendor, look):
+    assert adoption.clock_offset(Listing((), None, 0, None)) == timedelta()
