@@ -45,7 +45,8 @@ def run(quick: bool) -> Table:
     table = Table(
         "a",
         "Calls at the vendor",
-        f"at most one `list` per interval of {INTERVAL} s in every case, and one per {IDLE_INTERVAL} s while nobody looks",
+        f"at most one `list` per interval of {INTERVAL} s in every case, "
+        f"and one per {IDLE_INTERVAL} s while nobody looks",
         ("Database", "Browsers", "Workers", "Replicas", "Polls", "Failed", "`list` calls", "Seconds", "Per minute"),
     )
     wanted = list(cases(quick))
