@@ -307,3 +307,14 @@ def test_unknown_invitation_is_404(agent, browser_of, vendor):
     for tail in ("", "connect/", "close/", "rename/", "preview/", "qr/", "live/"):
         method = browser_of(agent).post if tail == "connect/" else browser_of(agent).get
         assert method(f"/invitations/nothing-here/{tail}").status_code == 404
+
+
+def test_a_closed_invitations_page_claims_no_freshness(agent, browser_of, vendor, look):
+    number = vendor.add("Tilda")
+    look()
+    vendor.close(number)
+    look()
+    page = browser_of(agent).get(f"/invitations/{known(number).public_id}/").content.decode()
+    assert "Getscreen answered at" in page
+    assert "data-ago" not in page
+    assert 'data-stale-after="' not in page
