@@ -22,6 +22,7 @@ format: $(VENV)/dev.stamp
 	git ls-files -z '*.html' | xargs -0 $(BIN)/djhtml --tabwidth 2 || true
 
 # The lock is made from pyproject.toml by uv (pip install uv). Its own lock file carries absolute addresses and stays out.
+# The lock names every package, so pip resolves nothing (--no-deps): a release of today changes no installation.
 lock:
 	uv lock --upgrade
 	uv export -q --frozen --no-header --no-emit-project --no-dev -o requirements.txt
@@ -45,10 +46,10 @@ $(VENV)/bin/python:
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "Python's venv module is missing (Debian: apt install python3-venv)."; exit 1; }
 
 $(VENV)/runtime.stamp: requirements.txt | $(VENV)/bin/python
-	@test -f $(VENV)/dev.stamp || $(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.txt
+	@test -f $(VENV)/dev.stamp || $(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --require-hashes -r requirements.txt
 	@test ! -f $(VENV)/dev.stamp || $(MAKE) -s $(VENV)/dev.stamp
 	@touch $@
 
 $(VENV)/dev.stamp: requirements-dev.txt | $(VENV)/bin/python
-	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --require-hashes -r requirements-dev.txt
 	@touch $@
