@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from invitations import observations
-from invitations.models import ABANDONED_AFTER, Entry, Invitation, Operation, Snapshot
+from invitations.models import Entry, Invitation, Operation, Snapshot
 from invitations.operations import succeed
 from portal import audit
 from portal.audit.kinds import Phase
@@ -95,13 +95,10 @@ def unsettled_creates(account: str) -> QuerySet[Operation]:
     )
 
 
-def is_create_in_flight(account: str) -> bool:
-    """Say whether an unknown id may belong to a create whose answer is still on its way."""
-    return (
-        unsettled_creates(account)
-        .filter(state=State.PENDING, started_at__gte=timezone.now() - ABANDONED_AFTER)
-        .exists()
-    )
+def recent_creates(account: str) -> list[Operation]:
+    """Return every create of late, however it ended: an id that nobody knows may be what one of them made."""
+    since = timezone.now() - KEEP_LOOKING
+    return list(Operation.objects.filter(verb="create", account=account, started_at__gte=since))
 
 
 def clock_offset(listing: Listing) -> timedelta:

@@ -203,9 +203,20 @@ class Entry(models.Model):
 
 
 class OperationQuerySet(models.QuerySet["Operation"]):
+    def running(self) -> OperationQuerySet:
+        """Those whose process may still wait for the vendor."""
+        now = timezone.now()
+        since, until = now - ABANDONED_AFTER, now + ABANDONED_AFTER
+        return self.filter(state=Operation.State.PENDING, started_at__gte=since, started_at__lte=until)
+
     def abandoned(self) -> OperationQuerySet:
-        """Those whose process must have died: longer under way than any call may take."""
-        return self.filter(state=Operation.State.PENDING, started_at__lt=timezone.now() - ABANDONED_AFTER)
+        """Those whose process must have died: longer under way than any call may take.
+
+        Started in the future counts as well: the clock has gone back, and may take as long to get there again.
+        """
+        now = timezone.now()
+        out_of_time = Q(started_at__lt=now - ABANDONED_AFTER) | Q(started_at__gt=now + ABANDONED_AFTER)
+        return self.filter(out_of_time, state=Operation.State.PENDING)
 
     def unsettled(self) -> OperationQuerySet:
         """Those of which nobody knows whether they happened."""
@@ -264,6 +275,11 @@ class Operation(models.Model):
 
     def __str__(self) -> str:
         return f"{self.verb} {self.reference}"
+
+    @property
+    def is_running(self) -> bool:
+        """Say whether its process may still wait for the vendor: `OperationQuerySet.running` for one."""
+        return self.state == self.State.PENDING and abs(timezone.now() - self.started_at) <= ABANDONED_AFTER
 
 
 class Snapshot(models.Model):

@@ -14,7 +14,7 @@ from typing import Any
 from django.db import IntegrityError, OperationalError
 from django.utils import timezone
 
-from invitations.models import ABANDONED_AFTER, Invitation, Operation, Snapshot
+from invitations.models import Invitation, Operation, Snapshot
 from invitations.refusals import ActionRefused, SentTwice, UnderWay
 from portal import audit
 from portal.accounts.models import User
@@ -70,11 +70,7 @@ def begin(verb: str, *, by: User, account: str, invitation: Invitation | None, t
 def refuse_while_running(verb: str, *, by: User, invitation: Invitation) -> None:
     """Raise UnderWay if this person's same operation runs already. Locks the invitation's row."""
     Invitation.objects.select_for_update().filter(pk=invitation.pk).first()
-    since = timezone.now() - ABANDONED_AFTER
-    running = Operation.objects.filter(
-        verb=verb, by=by, invitation=invitation, state=State.PENDING, started_at__gte=since
-    )
-    if running.exists():
+    if Operation.objects.running().filter(verb=verb, by=by, invitation=invitation).exists():
         raise UnderWay(invitation)
 
 

@@ -7,6 +7,7 @@ goes wrong is kept as the snapshot's trouble with its time. Knows nothing of req
 from __future__ import annotations
 
 import logging
+import math
 import random
 import secrets
 import threading
@@ -178,6 +179,7 @@ def run_round(client: Client, *, lease: Lease | None = None) -> bool:
 def write(turn: Round, listing: Listing, gone: list[Invitation]) -> None:
     """Reconcile rows and snapshot: a few rows at once, long lists in several transactions."""
     precision = seen_within(Snapshot.load(), turn.began)
+    offset = adoption.clock_offset(listing)
     news = changed_or_unknown(turn, listing)
     has_changed = False
     if lost_creates(turn.account).exists():
@@ -186,12 +188,12 @@ def write(turn: Round, listing: Listing, gone: list[Invitation]) -> None:
     while len(news) > BATCH:
         with turn.writing():
             # At once, because this round may never come to its end, and the next finds nothing new in these rows.
-            if upsert(turn, news[:BATCH], precision):
+            if upsert(turn, news[:BATCH], precision, offset):
                 Snapshot.bump()
         news = news[BATCH:]
         time.sleep(BREATH)
     with turn.writing() as snapshot:
-        has_changed |= upsert(turn, news, precision)
+        has_changed |= upsert(turn, news, precision, offset)
         has_changed |= close_vanished(turn, gone, precision)
         has_changed |= settling.settle(turn.account, listing, turn.began)
         has_changed |= time_has_passed(snapshot.good_at, turn.began)
@@ -254,16 +256,21 @@ def changed_or_unknown(turn: Round, listing: Listing) -> list[RemoteInvitation]:
     ]
 
 
-def upsert(turn: Round, news: Sequence[RemoteInvitation], precision: int) -> bool:
-    """Write what is new into rows, unless a person has changed them since the round began."""
+def upsert(turn: Round, news: Sequence[RemoteInvitation], precision: int, offset: timedelta) -> bool:
+    """Write what is new into rows, unless a person has changed them since the round began.
+
+    What a create on its way may have made waits for its answer, and then is not seen for the first time.
+    """
     rows = known_rows(turn.account, news)
-    hold_back = adoption.is_create_in_flight(turn.account)
+    creates = adoption.recent_creates(turn.account) if len(rows) < len(news) else []
     changed = False
     for remote in news:
         row = rows.get(remote.id)
         if row is None:
-            if not hold_back:
-                add_external(remote, account=turn.account, at=turn.began, precision=precision)
+            makers = [op for op in creates if adoption.fits(op, remote, offset)]
+            if not any(op.is_running for op in makers):
+                held = [math.ceil((turn.began - op.started_at).total_seconds()) for op in makers]
+                add_external(remote, account=turn.account, at=turn.began, precision=max([precision, *held]))
                 changed = True
         elif row.changed_in <= turn.began_in:
             changed |= observations.apply(row, remote, at=turn.began, precision=precision)

@@ -6,14 +6,16 @@ from contextlib import suppress
 from datetime import timedelta
 
 import pytest
+from django.conf import settings
 from django.utils import timezone
 
-from invitations import actions, adoption, operations
+from invitations import actions, adoption, operations, unsettled
 from invitations.models import Invitation, Operation
 from portal.audit.models import Event
 from portal.getscreen import configured
 from portal.getscreen.errors import GetscreenError
 from portal.getscreen.types import Listing
+from tests.conftest import known
 
 
 def test_unknown_ids_wait_while_a_create_is_in_flight(agent, vendor, look):
@@ -23,6 +25,59 @@ def test_unknown_ids_wait_while_a_create_is_in_flight(agent, vendor, look):
     assert row.created_by == agent
     assert not row.is_external
     assert Invitation.objects.count() == 1
+
+
+def test_a_create_in_flight_hides_nobody_elses_client(agent, vendor, look):
+    look()
+    vendor.add("External Bob", status=1)
+    vendor.after("create", look)
+    actions.create(by=agent, client_name="Other name")
+    bob = Invitation.objects.get(client_name="External Bob")
+    assert bob.is_external
+    found = bob.entries.first()
+    assert found.at < Operation.objects.get().finished_at, "seen while the create was under way"
+    assert found.precision <= settings.POLL_SECONDS
+
+
+def test_what_was_held_back_says_for_how_long(agent, vendor, look):
+    """Somebody else's namesake waits for the answer of the create, and is not called seen at once afterwards."""
+    look()
+    op = begun(agent)
+    vendor.add("Lena", status=1)
+    look()
+    assert not Invitation.objects.exists()
+    Operation.objects.filter(pk=op.pk).update(started_at=timezone.now() - timedelta(seconds=40))
+    operations.finish(op, Operation.State.FAILED, {})
+    Operation.objects.filter(pk=op.pk).update(started_at=timezone.now() - timedelta(seconds=40))
+    look()
+    assert Invitation.objects.get().is_external
+    assert all(40 <= entry.precision <= 45 for entry in Invitation.objects.get().entries.all())
+
+
+def test_a_create_from_the_future_holds_nothing_back_and_is_seen(agent, vendor, look):
+    """The clock was set back by an hour while its process died."""
+    look()
+    op = begun(agent)
+    Operation.objects.filter(pk=op.pk).update(started_at=timezone.now() + timedelta(hours=1))
+    vendor.add("Lena")
+    look()
+    assert Invitation.objects.get().is_external
+    assert [line.reference for line in unsettled.on_board().lines] == [op.reference]
+    assert operations.abandon_interrupted() == 1
+
+
+def test_an_attempt_from_the_future_stops_nobody_from_trying_again(agent, vendor, look):
+    number = vendor.add("Tilda", status=1)
+    look()
+    row = known(number)
+    op = operations.begin("connect", by=agent, account=row.account, invitation=row, token="")
+    Operation.objects.filter(pk=op.pk).update(started_at=timezone.now() + timedelta(hours=1))
+    assert actions.connect(invitation=row, by=agent)
+
+
+def begun(person):
+    account = configured.client().fingerprint
+    return operations.begin("create", by=person, account=account, invitation=None, token="", client_name="Lena")
 
 
 def test_a_lost_create_is_adopted_at_once(agent, vendor, look):
@@ -95,9 +150,7 @@ def test_a_vendor_clock_a_day_ahead_does_no_harm(agent, vendor, look):
 
 def test_an_interrupted_create_is_adopted_after_the_restart(agent, vendor, look):
     look()
-    op = operations.begin(
-        "create", by=agent, account=configured.client().fingerprint, invitation=None, token="", client_name="Lena"
-    )
+    op = begun(agent)
     vendor.add("Lena")
     Operation.objects.filter(pk=op.pk).update(started_at=timezone.now() - timedelta(seconds=90))
     operations.abandon_interrupted()

@@ -13,9 +13,9 @@ def test_a_long_first_list_is_written_in_parts(vendor, look, monkeypatch):
     seen: list[int] = []
     upsert = sync.upsert
 
-    def counting(turn, news, precision):
+    def counting(turn, news, precision, offset):
         seen.append(len(news))
-        return upsert(turn, news, precision)
+        return upsert(turn, news, precision, offset)
 
     monkeypatch.setattr(sync, "upsert", counting)
     for number in range(25):
@@ -32,8 +32,8 @@ def test_a_lease_lost_between_two_parts_ends_the_round(vendor, watcher, monkeypa
     monkeypatch.setattr(sync, "BREATH", 0)
     upsert = sync.upsert
 
-    def lose(turn, news, precision):
-        changed = upsert(turn, news, precision)
+    def lose(turn, news, precision, offset):
+        changed = upsert(turn, news, precision, offset)
         Snapshot.objects.update(lease_token="somebody else")
         return changed
 
