@@ -9,8 +9,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from invitations.models import NAME_LENGTH, Entry, Invitation, Status
+from invitations.models import NAME_LENGTH, Entry, Invitation, Operation, Status
 from portal import audit
+from portal.accounts.models import User
 from portal.audit.kinds import Result
 from portal.getscreen.types import RemoteInvitation
 
@@ -89,7 +90,11 @@ AUDITED = {
 
 def note(invitation: Invitation, kind: Entry.Kind, *, at: datetime, precision: int | None, detail: str = "") -> None:
     """Write what was observed into the timeline and the audit log."""
-    Entry.objects.create(invitation=invitation, kind=kind, at=at, precision=precision, detail=detail)
+    closer = who_closed(invitation) if kind == Kind.CLOSED_OUTSIDE else None
+    if closer is not None:
+        kind = Kind.CLOSED  # settling writes the event of their operation
+    name = closer.display_name if closer else ""
+    Entry.objects.create(invitation=invitation, kind=kind, at=at, actor_name=name, precision=precision, detail=detail)
     if kind in AUDITED:
         audit.record(
             AUDITED[kind],
@@ -99,6 +104,13 @@ def note(invitation: Invitation, kind: Entry.Kind, *, at: datetime, precision: i
             target_label=invitation.display_name,
             data={"precision_seconds": precision},
         )
+
+
+def who_closed(invitation: Invitation) -> User | None:
+    """Return whose close has had an unknown outcome until now, if it is one that no list has refuted."""
+    closes = Operation.objects.unsettled().filter(verb="close", invitation=invitation, by__isnull=False)
+    op = closes.select_related("by").order_by("started_at").last()
+    return op.by if op else None
 
 
 def close(invitation: Invitation, *, at: datetime, precision: int) -> None:

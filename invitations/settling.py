@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from invitations.models import Invitation, Operation, Snapshot, Status
+from invitations.models import Entry, Invitation, Operation, Snapshot, Status
 from portal import audit
 from portal.audit.kinds import Phase, Result
 from portal.getscreen.types import Listing, RemoteInvitation
@@ -71,6 +71,14 @@ def conclude(op: Operation, state: State, evidence: str) -> None:
     op.finished_at = op.finished_at or timezone.now()
     op.save(update_fields=["state", "finished_at"])
     invitation = op.invitation
+    if invitation is not None and op.verb == "rename" and state == State.OK:
+        Entry.objects.create(
+            invitation=invitation,
+            kind=Entry.Kind.RENAMED,
+            at=op.started_at,
+            actor_name=op.by.display_name if op.by else "",
+            detail=f"→ {op.client_name}"[:300],
+        )
     audit.record(
         f"invitation.{op.verb}",
         phase=Phase.RECONCILED,

@@ -328,10 +328,12 @@ def is_closed(client: Client, row: Invitation, *, is_whole: bool) -> bool:
 
 
 def close_vanished(turn: Round, gone: list[Invitation], precision: int) -> bool:
+    """Close what is gone, except what a person is closing in this moment: their action says so itself."""
     changed = False
     for row in gone:
         fresh = Invitation.objects.select_for_update().get(pk=row.pk)
-        if fresh.is_open and fresh.changed_in <= turn.began_in:
+        is_being_closed = Operation.objects.running().filter(verb="close", invitation=fresh).exists()
+        if fresh.is_open and fresh.changed_in <= turn.began_in and not is_being_closed:
             observations.close(fresh, at=turn.began, precision=precision)
             changed = True
     return changed

@@ -7,8 +7,9 @@ whatever it settles is no longer found here.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.functional import Promise
@@ -18,6 +19,7 @@ from django.utils.translation import gettext_lazy
 from invitations.models import UNSETTLED_ON_BOARD, Invitation, Operation, OperationQuerySet, Status
 
 SHOWN = 5
+OLDER_FOR = timedelta(days=30)
 
 Text = str | Promise
 WHAT: dict[str, Text] = {
@@ -74,10 +76,11 @@ class Line:
 
 @dataclass(frozen=True)
 class Shown:
-    """The newest lines, and how many more there are."""
+    """The newest lines, how many more there are, and how many older ones no page of an invitation shows."""
 
     lines: list[Line]
     more: int
+    older: int = 0
 
     @property
     def others(self) -> int:
@@ -86,12 +89,20 @@ class Shown:
 
 
 def on_board() -> Shown:
-    """Return what is unsettled since yesterday: the whole team's, for everybody who sees the board."""
-    recent = unsettled().filter(started_at__gte=timezone.now() - UNSETTLED_ON_BOARD)
-    recent = recent.exclude(verb="rename", invitation__status=Status.CLOSED)  # nobody needs to know any more
-    found = list(recent[: SHOWN + 1])
-    more = recent.count() - SHOWN if len(found) > SHOWN else 0
-    return Shown([line_of(op) for op in found[:SHOWN]], more)
+    """Return what is unsettled since yesterday: the whole team's, for everybody who sees the board.
+
+    Older creates have no page of an invitation to stand on, so for a month the board says how many there are.
+    """
+    day_ago, month_ago = timezone.now() - UNSETTLED_ON_BOARD, timezone.now() - OLDER_FOR
+    of_old = Q(verb="create", invitation=None, started_at__gte=month_ago)
+    known = unsettled().filter(Q(started_at__gte=day_ago) | of_old)
+    known = known.exclude(verb="rename", invitation__status=Status.CLOSED)  # nobody needs to know any more
+    found = list(known[: SHOWN + 1])
+    recent = [op for op in found if op.started_at >= day_ago]
+    if len(found) <= SHOWN:
+        return Shown([line_of(op) for op in recent], 0, len(found) - len(recent))
+    count = known.filter(started_at__gte=day_ago).count()
+    return Shown([line_of(op) for op in recent[:SHOWN]], max(0, count - SHOWN), known.count() - count)
 
 
 def of(invitation: Invitation) -> list[Line]:

@@ -80,17 +80,21 @@ def board_rows(request: SignedInRequest) -> HttpResponse:
 def board_waiting(request: SignedInRequest) -> HttpResponse:
     """Who waits for a person, for pages that nobody looks at now: to count and to call, nothing to render."""
     shown = board_for(request)
-    return polled(request, tag_of("waiting", shown.tag), lambda: JsonResponse(shown.waiting))
+    tag = tag_of("waiting", shown.tag)
+    return polled(request, tag, lambda: JsonResponse(shown.waiting), for_any_release=True)
 
 
-def polled(request: SignedInRequest, tag: str, answer: Callable[[], HttpResponse]) -> HttpResponse:
+def polled(
+    request: SignedInRequest, tag: str, answer: Callable[[], HttpResponse], *, for_any_release: bool = False
+) -> HttpResponse:
     """Answer a poll: nothing if the tag is the one the page has, else the whole with its new tag.
 
     A page of another release gets nothing either, and no time of the last good list: it must not
-    take in what its own scripts and styles do not know, nor call itself live.
+    take in what its own scripts and styles do not know, nor call itself live. Only who waits is told
+    to every release: a tab that stays open over a deploy must not fall silent.
     """
     rhythm.here.seen()
-    is_old_page = request.headers.get("X-Release", settings.RELEASE) != settings.RELEASE
+    is_old_page = not for_any_release and request.headers.get("X-Release", settings.RELEASE) != settings.RELEASE
     is_unchanged = is_old_page or request.headers.get("HX-PTag") == tag
     response = HttpResponse(status=HTTPStatus.NOT_MODIFIED) if is_unchanged else answer()
     response.headers["X-Release"] = settings.RELEASE

@@ -1,7 +1,7 @@
 // Alerts: which joined clients to call out, once in all tabs together, and only as often as a person can bear.
 const form = document.getElementById("alerts-form");
 const words = document.getElementById("words")?.dataset ?? {};
-const put = (template, value) => (template ?? "{}").replace("{}", value);
+const put = (template, value) => (template ?? "{}").replace("{}", () => value);
 const keyOf = (client) => `${client.id} ${client.since}`;
 const PAUSE = 10000; // between two of a kind; what comes meanwhile is summed up
 const LATEST = 60000; // a call that nobody could hear for a minute is no call any more

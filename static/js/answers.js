@@ -22,7 +22,7 @@ function complain() {
   if (!facts || facts.querySelector(".unanswered")) return;
   const time = lastGood(), line = document.createElement("span");
   line.className = "live unanswered";
-  line.textContent = time ? words.unansweredSince.replace("{}", time) : words.unanswered;
+  line.textContent = time ? words.unansweredSince.replace("{}", () => time) : words.unanswered;
   facts.prepend(line);
   root.toggleAttribute("data-unanswered", true);
   said.textContent = line.textContent;
@@ -58,7 +58,9 @@ function meet(release) {
   if (!release || !root.dataset.release || release === root.dataset.release) return;
   const strip = document.getElementById("release");
   if (!strip?.hidden) return;
-  if (document.querySelector("[hx-ptag]") && !isBusy() && mayReload(release)) return location.reload();
+  // What nobody looks at may reload as well, unless it came from a form: that would be sent again.
+  const isEasy = document.querySelector("[hx-ptag]") || (document.hidden && root.hasAttribute("data-opened"));
+  if (isEasy && !isBusy() && mayReload(release)) return location.reload();
   strip.hidden = false;
   said.textContent = strip.textContent;
 }
@@ -69,5 +71,7 @@ document.addEventListener("portal:answered", ({ detail }) => {
   failures >= PATIENCE ? complain() : isFailure || heal();
   meet(detail.release);
 });
+// In view somebody may be reading or typing; the board in view is sent to sign-in by its own poll.
+document.addEventListener("portal:signed-out", ({ detail }) => document.hidden && !isBusy() && location.assign(detail));
 document.addEventListener("htmx:after:swap", () => failures < PATIENCE && heal());
 addEventListener("click", (event) => event.target.closest("[data-reload]") && location.assign(location.pathname + location.search));

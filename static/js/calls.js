@@ -3,13 +3,14 @@ const icon = document.getElementById("favicon");
 const said = document.getElementById("said");
 const words = document.getElementById("words")?.dataset ?? {};
 const seen = new Set();
-const put = (template, value) => (template ?? "{}").replace("{}", value);
+const put = (template, value) => (template ?? "{}").replace("{}", () => value);
 const keyOf = (client) => `${client.id} ${client.since}`;
 // Who had joined before this page was opened is shown, not announced: nobody needs a bell for what they came to read.
-// The ten seconds are for those who join while one page gives way to the next.
-const GRACE = 10;
-let since = Number(document.documentElement.dataset.now) / 1000 - GRACE;
-let needs = 0, listed = [];
+// The seconds are for those who joined while one page gave way to the next, and were seen by a slow look at the vendor.
+const GRACE = 40;
+const opened = Number(document.documentElement.dataset.now) / 1000;
+const CALLED = 5; // the server names no more
+let needs = 0, listed = [], known, floor = 0;
 
 function mark(count) {
   if (!icon) return;
@@ -19,16 +20,17 @@ function mark(count) {
   if (document.title !== title) document.title = title;
 }
 
-function call(count, joined) {
+function call(count, joined, isCut) {
   needs = count;
   listed = joined;
+  known ??= new Set(joined.filter((client) => client.since < opened - GRACE).map(keyOf));
   // A list that is cut off hides older clients. They do not become news when it moves up.
-  if (joined.length && count > joined.length) since = Math.max(since, Math.min(...joined.map((client) => client.since)));
-  const news = joined.filter((client) => client.since >= since);
+  if (isCut) floor = Math.max(floor, Math.min(...joined.map((client) => client.since)));
+  const news = joined.filter((client) => client.since >= floor && !known.has(keyOf(client)));
   const unsaid = news.filter((client) => !seen.has(keyOf(client)));
   for (const client of unsaid) seen.add(keyOf(client));
   if (unsaid.length === 1) said.textContent = put(words.joined, unsaid[0].name);
-  if (unsaid.length > 1) said.textContent = put(words.joinedMany, count);
+  if (unsaid.length > 1) said.textContent = put(words.joinedMany, unsaid.length);
   if (!count && seen.size) said.textContent = "";
   document.dispatchEvent(new CustomEvent("portal:news", { detail: { news } }));
 }
@@ -38,20 +40,20 @@ const clientOf = (row) => {
   return { id: row.id.replace(/^inv-/, ""), since: Number(row.dataset.joinedAt), name: link.textContent, url: link.getAttribute("href") };
 };
 
-function look(event) {
+function look(mayAsk) {
   const watched = document.querySelector("[data-needs]:not(link)");
   if (!watched || document.hidden) return;
   const count = Number(watched.dataset.needs) || 0;
   mark(count);
   const rows = [...document.querySelectorAll('#board .row[data-status="1"]')];
   if (watched.id === "board" && rows.length === count) call(count, rows.filter((row) => row.matches("[data-joined-at]:not(.is-taken)")).map(clientOf));
-  else if (event) document.dispatchEvent(new CustomEvent("portal:unlisted"));
+  else if (mayAsk) document.dispatchEvent(new CustomEvent("portal:unlisted"));
 }
 
 document.addEventListener("portal:waiting", ({ detail }) => {
-  call(detail?.needs ?? needs, detail?.joined ?? listed);
+  call(detail?.needs ?? needs, detail?.joined ?? listed, detail?.joined?.length >= CALLED);
   if (document.hidden || !document.querySelector("[hx-ptag]")) mark(needs);
 });
 document.addEventListener("visibilitychange", () => document.hidden || look());
-document.addEventListener("htmx:after:swap", look);
-look();
+document.addEventListener("htmx:after:swap", ({ detail }) => look(detail.ctx?.response?.status === 200));
+addEventListener("load", () => look(true)); // by then every script listens

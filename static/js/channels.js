@@ -3,10 +3,10 @@ const form = document.getElementById("alerts-form");
 const button = document.getElementById("alerts-btn");
 const state = document.getElementById("alerts-state");
 const words = document.getElementById("words")?.dataset ?? {};
-let audio, isUnsaved = false;
+let audio, isUnsaved = false, cannotNotify = false;
 
 const isOn = (channel) => form.elements[channel].checked;
-const mayNotify = () => "Notification" in window && isSecureContext && Notification.permission === "granted";
+const mayNotify = () => !cannotNotify && "Notification" in window && isSecureContext && Notification.permission === "granted";
 const maySound = () => audio?.state === "running";
 
 function sound() {
@@ -33,14 +33,15 @@ function notify({ title, body, tag, url }) {
       if (url && !document.querySelector("dialog[open]")) location.assign(url);
     };
   } catch {
-    // some phones have the name but not the thing
+    cannotNotify = true; // some phones have the name but not the thing
+    show();
   }
 }
 
 function problem() {
   if (isOn("notification")) {
     if (!isSecureContext) return "insecure";
-    if (!("Notification" in window)) return "missing";
+    if (cannotNotify || !("Notification" in window)) return "missing";
     if (Notification.permission === "denied") return "blocked";
     if (Notification.permission !== "granted") return "ask";
   }

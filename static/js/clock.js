@@ -2,7 +2,8 @@
 const root = document.documentElement;
 const words = document.getElementById("words")?.dataset ?? {};
 let ahead = Number(root.dataset.now) - Date.now();
-const put = (template, value) => (template ?? "{}").replace("{}", value);
+root.dataset.ahead = ahead;
+const put = (template, value) => (template ?? "{}").replace("{}", () => value);
 const two = (number) => String(number).padStart(2, "0");
 
 function lasting(seconds) {

@@ -20,7 +20,7 @@ addEventListener("click", async (event) => {
   said.textContent = words.copied;
   setTimeout(() => {
     delete button.dataset.done;
-    said.textContent = "";
+    if (said.textContent === words.copied) said.textContent = "";
   }, 1600);
 });
 

@@ -1,14 +1,19 @@
 // Dialogs: a[data-dialog] opens the sheet of its page in place; whatever goes wrong, the browser goes to that page instead.
 const dialog = document.getElementById("dialog");
+const said = document.getElementById("said");
 const isPlain = (event) => event.button === 0 && !(event.ctrlKey || event.metaKey || event.shiftKey || event.altKey);
 
+let opening = 0;
+
 async function open(link) {
+  const turn = ++opening;
   const answer = await fetch(link.href);
   if (!answer.ok || answer.redirected) throw new Error("not a sheet");
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  if (turn !== opening) return; // another was asked for meanwhile
   const sheet = document.importNode(page.getElementById("sheet"), true);
   link.closest("[popover]")?.hidePopover();
-  dialog.replaceChildren(...sheet.childNodes);
+  dialog.replaceChildren(...sheet.childNodes, said);
   dialog.setAttribute("aria-label", dialog.querySelector("h1, h2").textContent);
   dialog.showModal();
 }
@@ -25,6 +30,11 @@ if (dialog?.showModal) {
     event.preventDefault();
     dialog.close();
   });
+}
+
+// Beside an open dialog all is inert, the live region as well: it moves along.
+for (const name of ["toggle", "close"]) {
+  addEventListener(name, ({ target }) => target.matches?.("dialog") && (target.open ? target : document.body).append(said), true);
 }
 
 // <button commandfor command="show-modal | close"> for browsers without invoker commands

@@ -23,7 +23,10 @@ function pollIn(seconds) {
 // A request that fails becomes an answer, so that one place below judges both. What htmx gave up itself stays given up.
 async function fetchOrFail(address, request) {
   try {
-    return await fetch(address, request);
+    const answer = await fetch(address, request);
+    // A page of something in between (the sign-in of a network or a gateway) is no answer of the portal.
+    const isOurs = answer.status !== 200 || answer.headers.has("HX-PTag") || answer.headers.has("HX-Redirect");
+    return isOurs ? answer : new Response(null, { status: 503 });
   } catch (error) {
     if (request.signal?.aborted && request.signal.reason !== "timeout") throw error;
     return new Response(null, { status: 503 });
@@ -52,8 +55,7 @@ function address() {
 }
 
 function heard(told) {
-  if (told.redirect && !document.hidden && !polled()) return worker.postMessage({}); // somebody may be typing
-  if (told.redirect) return location.assign(told.redirect);
+  if (told.redirect) return tell("portal:signed-out", told.redirect);
   tell("portal:answered", told);
   if (told.waiting) tell("portal:waiting", told.waiting);
   else if (told.status === 304) tell("portal:waiting");
@@ -63,7 +65,7 @@ function ask(seconds) {
   try {
     worker ??= new Worker(words.worker);
     worker.onmessage = ({ data }) => heard(data);
-    worker.postMessage({ address: address(), seconds, release: root.dataset.release });
+    worker.postMessage({ isAsking: true, address: address(), seconds, release: root.dataset.release });
   } catch {
     worker = undefined; // without workers a hidden page only catches up when it is seen again
   }
@@ -74,7 +76,7 @@ function turn() {
   if (!words.waitingUrl || mustAsk === isAsking) return;
   isAsking = mustAsk;
   if (isAsking) return ask(Number(words.hiddenSeconds));
-  worker?.postMessage({});
+  worker?.postMessage({ address: address() });
   poll();
 }
 

@@ -230,7 +230,7 @@ def test_a_flood_is_summed_up(alone, choose, vendor):
     )
     vendor.add("One more")
     did(page, sounds=2, notes=2)
-    assert page.evaluate("did.notes[1].title") == "3 clients are waiting"
+    assert page.evaluate("did.notes[1].title") == "Clients waiting: 3"
 
 
 def test_switches_are_saved_and_honoured(alone, choose, vendor, portal):
@@ -303,3 +303,100 @@ def test_without_storage_a_tab_still_calls_once(alone, choose, vendor):
     vendor.add("Another")
     expect(row_of(page, "Another")).to_be_visible()
     did(page, sounds=0, notes=1)
+
+
+def test_an_answer_cut_off_half_way_loses_nobody(alone, choose, vendor, portal):
+    choose(sound=False, notification=True)
+    number = vendor.add("Payroll laptop")
+    portal.known(number)
+    cut: list[str] = []
+
+    def answer(route):
+        response = route.fetch()
+        if not cut and "Payroll" in response.text():
+            cut.append(response.text())
+            return route.fulfill(response=response, body="{")
+        return route.fulfill(response=response)
+
+    alone.route("**/board/waiting/**", answer)
+    page = open_tab(alone, "/history/")
+    vendor.join(number)
+    did(page, sounds=0, notes=1)
+    assert cut
+
+
+def test_a_page_of_one_invitation_asks_who_waits_once_per_change(alone, choose, vendor, portal):
+    choose(sound=False, notification=True)
+    first, second = vendor.add("Payroll laptop"), vendor.add("Reception")
+    portal.known(second)
+    asked: list[str] = []
+    alone.on("request", lambda request: asked.append(request.url) if "/board/waiting/" in request.url else None)
+    page = open_tab(alone, f"/invitations/{portal.known(first)}/")
+    page.wait_for_timeout(1_000)
+    assert len(asked) == 1, "who waits already"
+    page.wait_for_timeout(3_000)
+    assert len(asked) == 1, "unchanged polls"
+    vendor.join(second)
+    did(page, sounds=0, notes=1)
+    assert len(asked) <= 3
+
+
+def test_a_hidden_page_where_one_types_stays_and_calls_again_after_sign_in(alone, choose, vendor, portal):
+    choose(sound=False, notification=True)
+    number = vendor.add("Payroll laptop")
+    portal.known(number)
+    cookies = alone.cookies()
+    page = open_tab(alone, "/invitations/new/")
+    page.get_by_label("Client name").fill("Half a na")
+    alone.clear_cookies()
+    page.evaluate("hide(true)")
+    with page.expect_event("response", lambda answer: "HX-Redirect".lower() in answer.headers):
+        pass
+    page.wait_for_timeout(500)
+    expect(page.get_by_label("Client name")).to_have_value("Half a na")
+    alone.add_cookies(cookies)
+    vendor.join(number)
+    did(page, sounds=0, notes=1)
+
+
+def test_a_phone_that_has_the_name_but_not_the_thing_says_so(alone, choose, vendor):
+    choose(sound=False, notification=True)
+    number = vendor.add("Payroll laptop")
+    page = alone.new_page()
+    page.add_init_script(
+        "const Note = class { constructor() { throw new TypeError('Illegal constructor'); } };"
+        "Note.permission = 'granted'; window.Notification = Note;"
+    )
+    page.goto("/")
+    expect(page.get_by_role("button", name="Alerts are on")).to_be_visible()
+    vendor.join(number)
+    page.get_by_role("button", name="Alerts are off").click()
+    expect(page.locator("#alerts-state")).to_have_text("This browser cannot show notifications.")
+
+
+def test_a_client_is_announced_above_an_open_dialog(alone, vendor):
+    number = vendor.add("Payroll laptop")
+    page = open_tab(alone)
+    page.keyboard.press("n")
+    expect(page.get_by_role("dialog").get_by_label("Client name")).to_be_visible()
+    vendor.join(number)
+    expect(page.get_by_role("dialog").get_by_role("status")).to_have_text(
+        "A client has joined and needs you: Payroll laptop"
+    )
+    page.keyboard.press("Escape")
+    expect(page.locator("body > #said")).to_have_count(1)
+
+
+def test_after_a_deploy_a_hidden_page_still_calls_and_moves_on(alone, choose, vendor, portal):
+    choose(sound=False, notification=True)
+    number = vendor.add("Payroll laptop")
+    portal.known(number)
+    page = open_tab(alone, "/invitations/new/")
+    page.get_by_label("Client name").fill("Half a na")
+    page.evaluate("document.documentElement.dataset.release = 'an older one'; hide(true)")
+    vendor.join(number)
+    did(page, sounds=0, notes=1)
+    expect(page.get_by_label("Client name")).to_have_value("Half a na")
+    other = open_tab(alone, "/history/")
+    with other.expect_event("load"):
+        other.evaluate("document.documentElement.dataset.release = 'an older one'; hide(true)")

@@ -226,6 +226,31 @@ def test_a_network_that_fails_is_told_apart_and_heals(open_page, vendor, two_row
     reports.clear()
 
 
+def test_a_page_of_something_in_between_does_not_replace_the_list(open_page, two_rows):
+    page = open_page("agent")
+    banner = page.get_by_role("banner")
+    expect(banner).to_contain_text("Live")
+    page.route("**/board/rows/**", lambda route: route.fulfill(status=200, body="<h1>Free wireless network</h1>"))
+    expect(banner).to_contain_text("Our own server does not answer")
+    expect(row_of(page, "Payroll laptop")).to_be_visible()
+    page.unroute("**/board/rows/**")
+    expect(banner).not_to_contain_text("Our own server")
+    expect(banner).to_contain_text("Live")
+
+
+def test_of_two_forms_asked_for_the_last_one_opens(open_page, two_rows):
+    page = open_page("lead")
+    page.route("**/invitations/new/", lambda route: (page.wait_for_timeout(700), route.continue_())[1])
+    page.evaluate("""() => {
+      document.querySelector("a[data-dialog][href*='/new/']").click();
+      document.querySelector("a[data-dialog][href*='/rename/']").click();
+    }""")
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("Rename")
+    page.wait_for_timeout(1_200)
+    expect(dialog).to_contain_text("Rename")
+
+
 def test_after_sign_out_elsewhere_a_page_in_view_goes_to_sign_in(open_page, two_rows):
     page = open_page("agent")
     page.context.clear_cookies()

@@ -354,3 +354,11 @@ def test_whatever_a_row_shows_is_part_of_what_it_is_kept_by(agent, field):
     setattr(other, field, timezone.now() if field.endswith("_at") else "another")
     first, second = (Row(each, Access(agent), Policy(), "", "") for each in (one, other))
     assert first.facts != second.facts
+
+
+def test_who_waits_is_told_to_pages_of_every_release(agent, browser_of, vendor, look):
+    vendor.add("Somebody", status=1)
+    look()
+    answer = poll(browser_of(agent), path="/board/waiting/", **{"X-Release": "an older one"})
+    assert answer.json()["needs"] == 1
+    assert answer.headers["HX-PTag"]

@@ -64,6 +64,34 @@ def test_what_has_happened_after_all_is_settled_by_the_list(vendor, look, lost, 
     assert "list has the new name" in str(event.data) or "closed" in str(event.data)
 
 
+@pytest.mark.parametrize(("verb", "kind"), [("rename", "renamed"), ("close", "closed")])
+def test_what_has_happened_after_all_is_its_persons_in_the_timeline(lead, look, lost, verb, kind):
+    op = lost(verb, "hang_after")
+    for _ in range(3):
+        look()
+    (entry,) = op.invitation.entries.filter(kind__in=["renamed", "closed", "closed_outside"])
+    assert (entry.kind, entry.actor_name) == (kind, lead.display_name)
+
+
+def test_what_somebody_closes_in_this_moment_is_closed_by_them_alone(lead, vendor, look):
+    number = vendor.add("Old", status=1)
+    look()
+    vendor.after("close", look)
+    actions.close(invitation=known(number), by=lead)
+    look()
+    kinds = [entry.kind for entry in known(number).entries.filter(kind__startswith="closed")]
+    assert kinds == ["closed"]
+
+
+def test_a_refuted_close_does_not_claim_a_later_one(lead, vendor, look, lost):
+    op = lost("close", "hang")
+    later(op)
+    look()
+    vendor.close(op.invitation.vendor_id)
+    look()
+    assert op.invitation.entries.filter(kind="closed_outside").count() == 1
+
+
 @pytest.mark.parametrize("verb", ["rename", "close"])
 def test_what_has_not_happened_counts_as_failed_once_it_no_longer_can(vendor, look, lost, verb):
     op = lost(verb, "hang")

@@ -116,3 +116,23 @@ def test_names_are_escaped(agent, browser_of, unknown):
     page = page_of(browser_of(agent))
     assert "<script>alert(1)" not in page
     assert "&lt;script&gt;alert(1)&lt;/script&gt; %s %(name)s" in page
+
+
+def test_creates_older_than_a_day_are_counted(agent, lead, browser_of, unknown):
+    line = "The outcome of 2 older attempts to create invitations is still not known."
+    for days in (2, 3, 40):
+        unknown("create", minutes=days * 24 * 60)
+    unknown("rename", minutes=2 * 24 * 60)
+    for person in (agent, lead):
+        page = page_of(browser_of(person))
+        assert line in page
+        assert "?result=unknown" in page
+
+
+def test_beyond_the_shown_ones_all_are_counted(unknown):
+    for number in range(7):
+        unknown("close", minutes=number)
+    for days in (2, 3):
+        unknown("create", minutes=days * 24 * 60)
+    shown = unsettled.on_board()
+    assert (len(shown.lines), shown.more, shown.older) == (5, 2, 2)
