@@ -13,6 +13,7 @@ from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import Page, expect
 
 from portal.getscreen.simulator import Simulator
+from tests.states import attempt
 
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 RUN = "(wanted) => axe.run(document, {runOnly: wanted, resultTypes: ['violations'], preload: false})"
@@ -75,6 +76,19 @@ def test_the_board(open_page, full_board, vendor, portal):
     check(page)
     page.get_by_role("button", name="More actions for Tilda").click()
     expect(page.locator(":popover-open")).to_be_visible()
+    check(page)
+
+
+def test_what_nobody_knows(open_page, full_board, portal):
+    attempt(portal)
+    portal.ask("UPDATE invitations_snapshot SET revision = revision + 1")
+    page = open_page("agent")
+    page.get_by_text("and 6 more").click()
+    expect(page.get_by_text("2 older ones are not listed here.")).to_be_visible()
+    expect(page.get_by_text("The outcome of 1 older attempt")).to_be_visible()
+    check(page)
+    page.goto(f"/invitations/{full_board['joined']}/")
+    expect(page.get_by_text("A link may have been made")).to_have_count(2)
     check(page)
 
 
