@@ -12,13 +12,13 @@ from datetime import datetime, timedelta
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from invitations.adoption import SLOW_VENDOR
 from invitations.models import Entry, Invitation, Operation, Snapshot, Status
 from portal import audit
 from portal.audit.kinds import Phase, Result
 from portal.getscreen.types import Listing, RemoteInvitation
 
 State = Operation.State
-SLOW_VENDOR = timedelta(seconds=30)  # it may act after we stopped waiting
 CHECKED_FOR = timedelta(days=1)  # what no list has settled by then is for people
 
 
