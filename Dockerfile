@@ -30,7 +30,8 @@ ENV PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
     DJANGO_SETTINGS_MODULE=portal.settings \
     STATIC_ROOT=/app/collected \
-    DATABASE_URL=sqlite:////data/portal.sqlite3
+    DATABASE_URL=sqlite:////data/portal.sqlite3 \
+    AUDIT_KEY_FILE=/data/keys/audit.pem
 WORKDIR /app
 USER 10001:10001
 VOLUME /data

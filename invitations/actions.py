@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from invitations import adoption, observations
 from invitations.models import Entry, Invitation, Operation, Policy, Snapshot, Status
-from invitations.operations import facts_of, operation, succeed
+from invitations.operations import facts_of, operation, succeed, targeted
 from invitations.refusals import (
     AlreadyClosed,
     Mismatch,
@@ -33,6 +33,7 @@ from portal import audit
 from portal.accounts import roles
 from portal.accounts.models import User
 from portal.audit.kinds import Result
+from portal.audit.origin import keyed_tag
 from portal.getscreen import configured
 from portal.getscreen.client import Client
 from portal.getscreen.errors import GetscreenError, QuotaExhausted
@@ -92,7 +93,7 @@ def call_create(client: Client, op: Operation) -> Invitation:
         return adopted
     with audit.writing():
         invitation = adoption.own(op, remote)
-        succeed(op, {"key": op.account})
+        succeed(op)
     return invitation
 
 
@@ -104,14 +105,16 @@ def note_quota(error: QuotaExhausted) -> None:
             snapshot.trouble, snapshot.trouble_since = Snapshot.Trouble.QUOTA, timezone.now()
             snapshot.save(update_fields=["trouble", "trouble_since"])
             Snapshot.bump()
-            audit.record("vendor.trouble", result=Result.FAILED, data=facts_of(error))
+            audit.record("vendor.trouble", result=Result.FAILED, up=facts_of(error))
 
 
 def refuse_without_quota(by: User) -> None:
     """Raise QuotaExhausted if the last good list said that nothing is left, without asking again."""
     snapshot = Snapshot.load()
     if snapshot.remaining == 0 or snapshot.trouble == Snapshot.Trouble.QUOTA:
-        audit.record("invitation.create", result=Result.DENIED, actor=by, data={"refused": "quota"})
+        audit.record(
+            "invitation.create", result=Result.DENIED, actor=by, target_type="invitation", facts={"refused": "quota"}
+        )
         raise QuotaExhausted("support/create", "no sessions left in the plan", status=402)
 
 
@@ -147,7 +150,7 @@ def connect(*, invitation: Invitation, by: User, record: bool | None = None, tok
         with audit.writing():
             save(invitation, taken_by=by, taken_by_name=by.display_name, taken_at=timezone.now())
             enter(invitation, Entry.Kind.CONNECTED, by)
-            succeed(op, {"host": link.host, "record": wanted, "key": op.account})
+            succeed(op, up={"host": link.host, "link": keyed_tag("link", link.reveal()), "record": wanted})
     return link
 
 
@@ -187,7 +190,7 @@ def rename(*, invitation: Invitation, by: User, client_name: str, token: str = "
         with audit.writing():
             save(invitation, client_name=client_name)
             enter(invitation, Entry.Kind.RENAMED, by, detail=f"{before} → {client_name}")
-            succeed(op, {"key": op.account})
+            succeed(op)
 
 
 def close(*, invitation: Invitation, by: User, token: str = "") -> None:
@@ -205,7 +208,7 @@ def close(*, invitation: Invitation, by: User, token: str = "") -> None:
         with audit.writing():
             save(invitation, status=Status.CLOSED, closed_at=timezone.now())
             enter(invitation, Entry.Kind.CLOSED, by)
-            succeed(op, {"key": op.account})
+            succeed(op)
 
 
 def is_gone(client: Client, invitation: Invitation) -> bool:
@@ -244,14 +247,7 @@ def look(*, invitation: Invitation, by: User) -> Picture:
     client = client_for(invitation)
     remote: RemoteInvitation = client.info(invitation.vendor_id)
     picture = client.preview(remote.preview_url)
-    audit.record(
-        "invitation.preview",
-        result=Result.OK,
-        actor=by,
-        target_type="invitation",
-        target_id=invitation.public_id,
-        target_label=invitation.display_name,
-    )
+    audit.record("invitation.preview", result=Result.OK, actor=by, **targeted(invitation))
     return picture
 
 

@@ -8,12 +8,15 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 
 from invitations.models import Invitation, Policy, Snapshot
-from portal.accounts.admin import AuditedAdmin
+from portal.accounts.admin import AuditedAdmin, Changes
 
 
 @admin.register(Policy)
 class PolicyAdmin(AuditedAdmin):
     list_display = ("helpdesk_name", "recording", "previews")
+
+    def kinds_changed(self, values: Changes) -> dict[str, Changes]:
+        return {"policy.changed": values}
 
     def log_change(self, request: HttpRequest, obj: Model, message: Any) -> Any:
         """Record the change and let every open board know: the policy decides how it looks."""

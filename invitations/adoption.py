@@ -64,7 +64,7 @@ def adopt(op: Operation, listing: Listing) -> Invitation | None:
     if len(found) != 1 or has_rival(op, found[0], offset):
         return None
     invitation = own(op, found[0])
-    succeed(op, {"adopted": True, "key": op.account}, phase=Phase.RECONCILED)
+    succeed(op, phase=Phase.RECONCILED, facts={"adopted": True})
     return invitation
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, ClassVar
 
@@ -245,6 +246,7 @@ class Operation(models.Model):
     ticket = models.CharField(max_length=100, blank=True)
     note = models.TextField(blank=True)
     known_ids = models.JSONField(default=list)  # the vendor's ids we knew before a create
+    called_at: float | None = None  # on the monotonic clock, in the process that acts
 
     objects = OperationQuerySet.as_manager()
 
@@ -275,6 +277,11 @@ class Operation(models.Model):
 
     def __str__(self) -> str:
         return f"{self.verb} {self.reference}"
+
+    @property
+    def milliseconds(self) -> int | None:
+        """How long the vendor has taken so far, in the process that asked it."""
+        return None if self.called_at is None else round((time.monotonic() - self.called_at) * 1000)
 
     @property
     def is_running(self) -> bool:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from invitations.models import NAME_LENGTH, Entry, Invitation, Operation, Status
+from invitations.operations import targeted
 from portal import audit
 from portal.accounts.models import User
 from portal.audit.kinds import Result
@@ -99,10 +100,8 @@ def note(invitation: Invitation, kind: Entry.Kind, *, at: datetime, precision: i
         audit.record(
             AUDITED[kind],
             result=Result.OK,
-            target_type="invitation",
-            target_id=invitation.public_id,
-            target_label=invitation.display_name,
-            data={"precision_seconds": precision},
+            facts={"precision_seconds": precision},
+            **targeted(invitation),
         )
 
 

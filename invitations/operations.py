@@ -7,11 +7,12 @@ Whatever raises in 3 leaves an outcome: failed if the vendor certainly did nothi
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from django.db import IntegrityError, OperationalError
+from django.db import IntegrityError
 from django.utils import timezone
 
 from invitations.models import Invitation, Operation, Snapshot
@@ -22,6 +23,7 @@ from portal.audit.kinds import Phase, Result
 from portal.getscreen.errors import GetscreenError
 
 State = Operation.State
+Told = dict[str, Any]
 
 
 @contextmanager
@@ -37,13 +39,13 @@ def operation(
     try:
         yield op
     except GetscreenError as error:
-        finish(op, State.UNKNOWN if error.may_have_acted else State.FAILED, facts_of(error))
+        finish(op, State.UNKNOWN if error.may_have_acted else State.FAILED, up=facts_of(error))
         raise
     except ActionRefused as refusal:
-        finish(op, State.FAILED, {"refused": refusal.reason}, result=Result.DENIED)
+        finish(op, State.FAILED, facts={"refused": refusal.reason}, result=Result.DENIED)
         raise
     except Exception as bug:
-        finish(op, State.UNKNOWN, {"error": type(bug).__name__})
+        finish(op, State.UNKNOWN, facts={"error": type(bug).__name__})
         raise
 
 
@@ -61,9 +63,10 @@ def begin(verb: str, *, by: User, account: str, invitation: Invitation | None, t
                 token=token[:64],
                 **facts,
             )
-            audit.record(f"invitation.{verb}", phase=Phase.INTENT, actor=by, **described(op))
+            audit.record(f"invitation.{verb}", phase=Phase.INTENT, actor=by, up={"key": account}, **described(op))
     except IntegrityError:
         raise SentTwice(invitation) from None
+    op.called_at = time.monotonic()
     return op
 
 
@@ -75,57 +78,68 @@ def refuse_while_running(verb: str, *, by: User, invitation: Invitation) -> None
 
 
 def described(op: Operation) -> dict[str, Any]:
-    """Return the facts about an operation's target that its events share."""
+    """Return what an operation's events share: its reference, its target, and what somebody typed."""
+    typed = {"ticket": op.ticket, "note": op.note, "name": op.client_name if op.verb == "rename" else ""}
     if op.invitation is None:
-        return {"reference": op.reference, "target_type": "invitation", "target_label": op.client_name}
+        about: dict[str, Any] = {"target_type": "invitation", "target_label": op.client_name, "details": typed}
+    else:
+        about = targeted(op.invitation, **{name: text for name, text in typed.items() if text})
+    return about | {"reference": op.reference}
+
+
+def targeted(invitation: Invitation, **details: Any) -> dict[str, Any]:
+    """Return the facts by which an event names an invitation: its code by its end, its words as details."""
     return {
-        "reference": op.reference,
         "target_type": "invitation",
-        "target_id": op.invitation.public_id,
-        "target_label": op.invitation.display_name,
+        "target_id": invitation.public_id,
+        "target_label": invitation.client_name,
+        "details": {"ticket": invitation.ticket, "code": invitation.masked_code} | details,
     }
 
 
 def facts_of(error: GetscreenError) -> dict[str, Any]:
     return {
-        "error": type(error).__name__,
+        "class": type(error).__name__,
         "method": error.operation,
         "status": error.status,
         "reason": error.reason,
     }
 
 
-def succeed(op: Operation, data: dict[str, Any] | None = None, *, phase: str = Phase.OUTCOME) -> None:
+def succeed(op: Operation, *, phase: str = Phase.OUTCOME, up: Told | None = None, facts: Told | None = None) -> None:
     """Record success as the last statement of the caller's transaction, beside the row it changed."""
-    close(op, State.OK, data, result=Result.OK, phase=phase)
+    close(op, State.OK, result=Result.OK, phase=phase, up=up, facts=facts)
 
 
-def finish(op: Operation, state: State, data: dict[str, Any], *, result: str = "") -> None:
+def finish(op: Operation, state: State, *, result: str = "", up: Told | None = None, facts: Told | None = None) -> None:
     """Record that it did not succeed, in a transaction of its own, twice tried if the database is busy."""
     try:
-        record_failure(op, state, data, result)
-    except OperationalError:
-        record_failure(op, state, data, result)
+        record_failure(op, state, result, up, facts)
+    except audit.Unavailable:
+        record_failure(op, state, result, up, facts)
 
 
-def record_failure(op: Operation, state: State, data: dict[str, Any], result: str) -> None:
+def record_failure(op: Operation, state: State, result: str, up: Told | None, facts: Told | None) -> None:
     with audit.writing():
         op.refresh_from_db(fields=["invitation"])  # a row that was rolled back is none
         if state == State.FAILED:
             op.token = ""  # nothing happened, so the same form may be sent again
-        close(op, state, data, result=result or RESULTS[state], phase=Phase.OUTCOME)
+        close(op, state, result=result or RESULTS[state], phase=Phase.OUTCOME, up=up, facts=facts)
 
 
 RESULTS = {State.FAILED: Result.FAILED, State.UNKNOWN: Result.UNKNOWN}
 
 
-def close(op: Operation, state: State, data: dict[str, Any] | None, *, result: str, phase: str) -> None:
+def close(op: Operation, state: State, *, result: str, phase: str, up: Told | None, facts: Told | None) -> None:
+    told = {"key": op.account, "ms": op.milliseconds} | (up or {})
     op.state = state
     op.finished_at = timezone.now()
     op.save()
     if state == State.UNKNOWN or phase == Phase.RECONCILED:
         Snapshot.bump()  # boards show what nobody knows, until it is known
-    audit.record(f"invitation.{op.verb}", phase=phase, result=result, actor=op.by, data=data or {}, **described(op))
+    audit.record(
+        f"invitation.{op.verb}", phase=phase, result=result, actor=op.by, up=told, facts=facts, **described(op)
+    )
 
 
 def abandon_interrupted() -> int:
@@ -136,6 +150,7 @@ def abandon_interrupted() -> int:
         with audit.writing():
             locked = Operation.objects.select_for_update().filter(pk=op.pk, state=State.PENDING).first()
             if locked is not None:
-                close(op, State.UNKNOWN, {"error": "interrupted"}, result=Result.UNKNOWN, phase=Phase.RECONCILED)
+                interrupted = {"error": "interrupted"}
+                close(op, State.UNKNOWN, result=Result.UNKNOWN, phase=Phase.RECONCILED, up=None, facts=interrupted)
                 count += 1
     return count

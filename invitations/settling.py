@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from invitations.adoption import SLOW_VENDOR
 from invitations.models import Entry, Invitation, Operation, Snapshot, Status
+from invitations.operations import described
 from portal import audit
 from portal.audit.kinds import Phase, Result
 from portal.getscreen.types import Listing, RemoteInvitation
@@ -84,10 +85,7 @@ def conclude(op: Operation, state: State, evidence: str) -> None:
         phase=Phase.RECONCILED,
         result=Result.OK if state == State.OK else Result.FAILED,
         actor=op.by,
-        reference=op.reference,
-        target_type="invitation",
-        target_id=invitation.public_id if invitation else "",
-        target_label=invitation.display_name if invitation else op.client_name,
-        data={"evidence": evidence},
+        facts={"evidence": evidence},
+        **described(op),
     )
     Snapshot.bump()

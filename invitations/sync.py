@@ -206,7 +206,7 @@ def succeed(turn: Round, snapshot: Snapshot, listing: Listing) -> bool:
     """Keep what a good list says of the account, and say whether that is news to a person."""
     before = (snapshot.remaining, snapshot.trouble, snapshot.dropped > 0, snapshot.account)
     if snapshot.trouble not in ("", Trouble.STARTING):
-        audit.record("vendor.recovered", result=Result.OK, data={"after": snapshot.trouble})
+        audit.record("vendor.recovered", result=Result.OK, facts={"after": snapshot.trouble})
         logger.info("The list of invitations is refreshed again")
     snapshot.remaining = None if listing.remaining is None else min(listing.remaining, MOST)
     snapshot.trouble, snapshot.dropped = Trouble.NONE, listing.dropped
@@ -347,7 +347,7 @@ def keep_trouble(turn: Round, error: GetscreenError) -> None:
         has_changed |= time_has_passed(snapshot.attempted_at, turn.began)
         if snapshot.trouble != trouble:
             snapshot.trouble_since = snapshot.trouble_since or turn.began
-            audit.record("vendor.trouble", result=Result.FAILED, data=operations.facts_of(error))
+            audit.record("vendor.trouble", result=Result.FAILED, up=operations.facts_of(error))
             logger.warning("The list of invitations is not refreshed: %s", error)
         snapshot.pause_until = pause(error, snapshot, timezone.now())
         snapshot.trouble, snapshot.attempted_at, snapshot.account = trouble, turn.began, turn.account

@@ -43,6 +43,7 @@ class TrustedProxies:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         if settings.TRUSTED_PROXIES and is_trusted(request.META.get("REMOTE_ADDR", "")):
             request.META["REMOTE_ADDR"] = client_address(request)
+            request.is_proxied = True  # type: ignore[attr-defined]
             if request.META.get("HTTP_X_FORWARDED_PROTO", "").strip().lower() == "https":
                 request.META["wsgi.url_scheme"] = "https"
         return self.get_response(request)

@@ -211,6 +211,9 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     if ":memory:" not in DATABASES["default"]["NAME"]:
         with suppress(OSError):  # opening the database says it better
             Path(DATABASES["default"]["NAME"]).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+# The key under the audit log's checkpoints, and where each checkpoint is written a second time: another disk or host.
+AUDIT_KEY_FILE = Path(text("AUDIT_KEY_FILE", str(BASE_DIR / "var" / "keys" / "audit.pem")))
+AUDIT_CHECKPOINT_DIR = Path(folder) if (folder := text("AUDIT_CHECKPOINT_DIR")) else None
 CACHES = {
     "default": {
         # In the database, so that limits hold across workers; at the default of 300 entries a

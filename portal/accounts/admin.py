@@ -28,28 +28,38 @@ from portal.accounts.adapter import forget_copied_addresses
 from portal.accounts.models import User, administrators, lock_administrator_role
 from portal.audit.kinds import Result
 
+Changes = dict[str, list[Any]]  # field → before and after
+
 
 class AuditedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not subscriptable at run time
-    """Every addition, change and deletion becomes an event in the same transaction."""
+    """Every addition, change and deletion becomes an event in the same transaction, with before and after."""
+
+    kind_added = "admin.added"
 
     def construct_change_message(self, request: HttpRequest, form: Any, formsets: Any, add: bool = False) -> Any:
         request.audited_values = values_of(form)  # type: ignore[attr-defined]
         return super().construct_change_message(request, form, formsets, add)
 
     def log_addition(self, request: HttpRequest, obj: Model, message: Any) -> Any:
-        self._record("admin.added", request, obj, message)
+        self._record(self.kind_added, request, obj)
         return super().log_addition(request, obj, message)
 
     def log_change(self, request: HttpRequest, obj: Model, message: Any) -> Any:
-        self._record("admin.changed", request, obj, message)
+        for kind, values in self.kinds_changed(getattr(request, "audited_values", {})).items():
+            self._record(kind, request, obj, values)
         return super().log_change(request, obj, message)
 
     def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
         for obj in queryset:
-            self._record("admin.deleted", request, obj, [])
+            self._record("admin.deleted", request, obj, {})
         return super().log_deletions(request, queryset)
 
-    def _record(self, kind: str, request: HttpRequest, obj: Model, message: Any) -> None:
+    def kinds_changed(self, values: Changes) -> dict[str, Changes]:
+        """Return the kinds of events that these changes are, each with its own."""
+        return {"admin.changed": values}
+
+    def _record(self, kind: str, request: HttpRequest, obj: Model, values: Changes | None = None) -> None:
+        changes = getattr(request, "audited_values", {}) if values is None else values
         audit.record(
             kind,
             result=Result.OK,
@@ -57,17 +67,19 @@ class AuditedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not subscript
             target_type=obj._meta.model_name or "",
             target_id=str(obj.pk),
             target_label=str(obj),
-            data={
-                "changes": message if isinstance(message, list) else str(message),
-                "values": getattr(request, "audited_values", {}),
-            },
+            facts={"fields": sorted(changes)},
+            details={"changes": changes},
         )
 
 
-def values_of(form: Any) -> dict[str, list[Any]]:
-    """Return what each changed field was and is. Of passwords only that they were changed is said."""
-    changed = (name for name in form.changed_data if "password" not in name and name in form.cleaned_data)
-    return {name: [shown(form.initial.get(name)), shown(form.cleaned_data[name])] for name in changed}
+def values_of(form: Any) -> Changes:
+    """Return what each changed field was and is. Of passwords only that they were set is said."""
+    changed = [name for name in form.changed_data if name in form.cleaned_data]
+    values: Changes = {"password": ["", "set"]} if any("password" in name for name in changed) else {}
+    for name in changed:
+        if "password" not in name:
+            values[name] = [shown(form.initial.get(name)), shown(form.cleaned_data[name])]
+    return values
 
 
 def shown(value: Any) -> Any:
@@ -125,6 +137,9 @@ class NewPasswordForm(AdminPasswordChangeForm):  # type: ignore[type-arg]  # not
             field.required = True
 
 
+KINDS_OF_FIELDS = {"groups": "user.roles_changed", "password": "user.password_set"}
+
+
 class RoleFilter(admin.RelatedFieldListFilter):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -136,6 +151,7 @@ class UserAdmin(AuditedAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
     list_display = ("username", "email", "first_name", "last_name", "role_list", "is_active", "last_login")
     list_filter = ("is_active", ("groups", RoleFilter))
     filter_horizontal = ()
+    kind_added = "user.created"
     form = PersonForm
     add_form = UserCreationForm
     change_password_form = NewPasswordForm
@@ -159,6 +175,16 @@ class UserAdmin(AuditedAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
     def get_queryset(self, request: HttpRequest) -> Any:
         people = super().get_queryset(request).prefetch_related("groups")
         return people if request.user.is_superuser else people.filter(is_superuser=False)
+
+    def kinds_changed(self, values: Changes) -> dict[str, Changes]:
+        """Taking somebody's access or roles is another matter than a new name."""
+        found: dict[str, Changes] = {}
+        for name, change in values.items():
+            kind = KINDS_OF_FIELDS.get(name, "user.changed")
+            if name == "is_active":
+                kind = "user.enabled" if change[1] else "user.disabled"
+            found.setdefault(kind, {})[name] = change
+        return found or {"user.changed": {}}
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         form: Any = super().get_form(request, obj, change=change, **kwargs)

@@ -29,5 +29,5 @@ class RecordDenials:
                 actor=request.user,
                 target_type="page",
                 target_label=path_of(request),
-                data={"method": request.method, "status": int(HTTPStatus.FORBIDDEN)},
+                facts={"method": request.method, "status": int(HTTPStatus.FORBIDDEN)},
             )

@@ -56,5 +56,5 @@ def enrol_administrator(form: EnrolmentForm, token: str) -> User | None:
     Enrolment.objects.all().delete()
     user: User = form.save()
     user.groups.add(role)
-    audit.record("admin.enrolled", result=Result.OK, actor=user)
+    audit.record("enrolment.used", result=Result.OK, actor=user)
     return user

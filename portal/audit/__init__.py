@@ -2,7 +2,8 @@
 
 `record` appends one event as part of the caller's transaction, so it belongs last in it. An intent
 is an event whose transaction the caller commits durably before a remote call. Nothing here can
-change or remove an event.
+change or remove an event. Where an event cannot be written, `Unavailable` is raised and whatever
+wanted it must not happen.
 """
 
 from __future__ import annotations
@@ -12,12 +13,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from django.db import transaction
+from django.db import OperationalError, transaction
 
 if TYPE_CHECKING:
     from portal.audit.models import Event
 
-__all__ = ["new_reference", "record", "writing"]
+__all__ = ["Unavailable", "new_reference", "record", "writing"]
+
+
+class Unavailable(OperationalError):
+    """The audit log cannot be written now, so nothing that needs it may happen."""
 
 
 def new_reference() -> str:
@@ -26,8 +31,8 @@ def new_reference() -> str:
 
 
 def record(kind: str, **facts: Any) -> Event:
-    """Append one event; see `portal.audit.models.append` for the facts. Unknown kinds raise KeyError."""
-    from portal.audit.models import append
+    """Append one event; see `portal.audit.appending.append` for the facts. Unknown kinds raise KeyError."""
+    from portal.audit.appending import append
 
     return append(kind, **facts)
 
@@ -38,9 +43,15 @@ def writing(*, durable: bool = False) -> Iterator[None]:
 
     Whoever writes rows and events together comes in here: with one lock first, two such transactions
     wait for each other instead of dying in a deadlock. On SQLite every transaction is like that.
+    Raises Unavailable if the database is busy for too long, full, or away.
     """
-    from portal.audit.models import lock
+    from portal.audit.appending import lock
 
-    with transaction.atomic(durable=durable):
-        lock()
-        yield
+    try:
+        with transaction.atomic(durable=durable):
+            lock()
+            yield
+    except Unavailable:
+        raise
+    except OperationalError as error:
+        raise Unavailable(str(error)) from error

@@ -5,27 +5,37 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext_lazy as _
 
 from portal import audit
+from portal.audit import sentences
 from portal.audit.kinds import Result
 from portal.audit.models import Event
 
 
 @admin.register(Event)
 class EventAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not subscriptable at run time
-    list_display = ("seq", "at", "actor_name", "sentence", "phase", "result", "target_label", "origin_ip")
+    list_display = ("seq", "at", "who", "sentence", "phase", "result")
     list_filter = ("result", "phase", "kind")
-    search_fields = ("actor_name", "target_label", "reference")
+    search_fields = ("reference",)
     list_select_related = False
     actions = None
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         """Looking at the log is an event here as well."""
         audit.record(
-            "audit.viewed", result=Result.OK, actor=request.user, data={"filters": sorted(request.GET), "in": "admin"}
+            "audit.viewed", result=Result.OK, actor=request.user, facts={"filters": sorted(request.GET), "in": "admin"}
         )
         page: HttpResponse = super().changelist_view(request, extra_context)
         return page
+
+    @admin.display(description=_("who"))
+    def who(self, event: Event) -> str:
+        return sentences.who(event)
+
+    @admin.display(description=_("action"))
+    def sentence(self, event: Event) -> str:
+        return sentences.of(event)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

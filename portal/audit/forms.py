@@ -30,5 +30,5 @@ class FilterForm(forms.Form):
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]
-        self.fields["kind"].choices = [("", _("Any action")), *KINDS.items()]  # type: ignore[attr-defined]
+        self.fields["kind"].choices = [("", _("Any action")), *((name, kind.label) for name, kind in KINDS.items())]  # type: ignore[attr-defined]
         self.fields["result"].choices = [("", _("Any")), *Result.choices]  # type: ignore[attr-defined]

@@ -1,8 +1,18 @@
-"""The registered kinds of events, with the sentence a person reads. An unknown kind raises."""
+"""The registered kinds of events, with the sentences a person reads. An unknown kind raises KeyError.
+
+A sentence follows the person's name: what was done, and what was tried where it was not done. Its
+`%(…)s` are filled from the event's facts and details by `portal.audit.sentences`.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
 
 from django.db import models
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
+
+Text = str | Promise
 
 
 class Phase(models.TextChoices):
@@ -23,33 +33,144 @@ class Result(models.TextChoices):
     UNKNOWN = "unknown", _("Unknown")
 
 
-KINDS: dict[str, str | Promise] = {
-    "signin.ok": _("Signed in"),
-    "signin.failed": _("Tried to sign in"),
-    "signin.limited": _("Was stopped after too many sign-in attempts"),
-    "signout": _("Signed out"),
-    "password.changed": _("Changed the password"),
-    "password.reset": _("Set a new password by e-mail link"),
-    "password.reset_requested": _("Asked for a password reset"),
-    "admin.enrolment_created": _("Made an enrolment link for the first administrator"),
-    "admin.enrolled": _("Enrolled as the first administrator"),
-    "admin.added": _("Added in the administration"),
-    "admin.changed": _("Changed in the administration"),
-    "admin.deleted": _("Deleted in the administration"),
-    "access.denied": _("Was refused a page"),
-    "access.csrf": _("Sent a form that could not be verified"),
-    "invitation.create": _("Create invitation"),
-    "invitation.connect": _("Connect"),
-    "invitation.rename": _("Rename invitation"),
-    "invitation.close": _("Close invitation"),
-    "invitation.preview": _("Looked at the client's desktop preview"),
-    "vendor.joined": _("Client joined"),
-    "vendor.left": _("Client left"),
-    "vendor.session": _("Session seen at Getscreen"),
-    "vendor.closed": _("Closed outside the portal"),
-    "vendor.external": _("Invitation made outside the portal"),
-    "vendor.trouble": _("Getscreen became unavailable"),
-    "vendor.recovered": _("Getscreen is available again"),
-    "audit.viewed": _("Opened the audit log"),
-    "system.started": _("Portal started"),
+class Kind(NamedTuple):
+    """The name of a kind in lists, and its sentences."""
+
+    label: Text
+    done: Text
+    tried: Text = ""
+
+
+KINDS: dict[str, Kind] = {
+    # Sign-in
+    "signin.ok": Kind(_("Sign-in"), _("signed in")),
+    "signin.failed": Kind(_("Failed sign-in"), _("tried to sign in"), _("tried to sign in as “%(claimed)s”")),
+    "signin.limited": Kind(
+        _("Limited sign-in"), _("was stopped"), _("was stopped after too many tries to sign in as “%(claimed)s”")
+    ),
+    "signout": Kind(_("Sign-out"), _("signed out")),
+    "session.ended": Kind(_("Session ended"), _("ended %(count)s other sessions of %(target)s")),
+    "reauthentication.ok": Kind(_("Password asked again"), _("confirmed the password")),
+    "reauthentication.failed": Kind(
+        _("Failed confirmation"), _("confirmed the password"), _("failed to confirm the password")
+    ),
+    "password.changed": Kind(_("Password changed"), _("changed the own password")),
+    "password.reset": Kind(_("Password reset"), _("set a new password by e-mail link")),
+    "password.reset_requested": Kind(
+        _("Reset requested"),
+        _("asked for a password reset of %(target)s"),
+        _("asked for a password reset of %(target)s, and the mail could not be sent"),
+    ),
+    "password.reset_refused": Kind(
+        _("Reset refused"), _("used a reset link"), _("opened a reset link that is used or too old")
+    ),
+    # People, roles, policies
+    "enrolment.created": Kind(_("Enrolment link made"), _("made an enrolment link for the first administrator")),
+    "enrolment.used": Kind(_("First administrator"), _("enrolled as the first administrator")),
+    "enrolment.refused": Kind(
+        _("Enrolment refused"), _("enrolled"), _("opened an enrolment link that is used or too old")
+    ),
+    "user.created": Kind(_("Person added"), _("added the person %(target)s")),
+    "user.changed": Kind(_("Person changed"), _("changed the person %(target)s")),
+    "user.disabled": Kind(_("Person disabled"), _("disabled the account of %(target)s")),
+    "user.enabled": Kind(_("Person enabled"), _("enabled the account of %(target)s")),
+    "user.roles_changed": Kind(_("Roles changed"), _("changed the roles of %(target)s")),
+    "user.password_set": Kind(_("Password set"), _("set a password for %(target)s")),
+    "policy.changed": Kind(_("Policy changed"), _("changed the policy")),
+    "admin.added": Kind(_("Record added"), _("added %(target)s in the administration")),
+    "admin.changed": Kind(_("Record changed"), _("changed %(target)s in the administration")),
+    "admin.deleted": Kind(_("Record deleted"), _("deleted %(target)s in the administration")),
+    # Refusals
+    "access.denied": Kind(_("Page refused"), _("opened %(target)s"), _("was refused %(target)s")),
+    "access.csrf": Kind(
+        _("Unverified form"), _("sent a form"), _("sent a form to %(target)s that could not be verified")
+    ),
+    "access.limited": Kind(
+        _("Limit reached"), _("reached a limit"), _("was stopped at %(target)s after too many tries")
+    ),
+    # Invitations
+    "invitation.create": Kind(
+        _("Invitation created"),
+        _("created an invitation for %(target)s"),
+        _("tried to create an invitation for %(target)s"),
+    ),
+    "invitation.connect": Kind(
+        _("Connection"), _("got a link into the computer of %(target)s"), _("tried to connect to %(target)s")
+    ),
+    "invitation.rename": Kind(
+        _("Invitation renamed"),
+        _("renamed the invitation for %(target)s"),
+        _("tried to rename the invitation for %(target)s"),
+    ),
+    "invitation.close": Kind(
+        _("Invitation closed"),
+        _("closed the invitation for %(target)s"),
+        _("tried to close the invitation for %(target)s"),
+    ),
+    "invitation.preview": Kind(
+        _("Preview viewed"), _("looked at the desktop of %(target)s"), _("tried to look at the desktop of %(target)s")
+    ),
+    "invitation.revealed": Kind(_("Code revealed"), _("copied the %(what)s of %(target)s")),
+    "invitation.qr": Kind(_("QR code shown"), _("opened the QR code of %(target)s")),
+    "history.exported": Kind(
+        _("History exported"), _("exported %(rows)s closed invitations"), _("began to export closed invitations")
+    ),
+    # What was seen at the vendor
+    "vendor.joined": Kind(_("Client joined"), _("saw that %(target)s has joined")),
+    "vendor.left": Kind(_("Client left"), _("saw that %(target)s has left")),
+    "vendor.session": Kind(_("Session seen"), _("saw a session with %(target)s at Getscreen")),
+    "vendor.closed": Kind(
+        _("Closed outside"), _("saw that the invitation for %(target)s was closed outside the portal")
+    ),
+    "vendor.external": Kind(_("Made outside"), _("saw an invitation for %(target)s made outside the portal")),
+    "vendor.status": Kind(_("Unknown status"), _("saw a status of %(target)s that it does not know")),
+    "vendor.trouble": Kind(_("Getscreen unavailable"), _("lost Getscreen"), _("lost Getscreen: %(reason)s")),
+    "vendor.recovered": Kind(_("Getscreen available"), _("reached Getscreen again")),
+    "vendor.link_refused": Kind(
+        _("Link refused"), _("got a link"), _("got a link from Getscreen that leads elsewhere, and refused it")
+    ),
+    # The log itself
+    "audit.viewed": Kind(_("Log viewed"), _("opened the audit log")),
+    "audit.event_viewed": Kind(_("Event viewed"), _("opened event %(event)s of the audit log")),
+    "audit.exported": Kind(
+        _("Log exported"), _("exported %(rows)s events of the audit log"), _("began to export the audit log")
+    ),
+    "audit.evidence": Kind(
+        _("Evidence exported"),
+        _("exported the evidence about %(target)s"),
+        _("began to export the evidence about %(target)s"),
+    ),
+    "audit.verify_requested": Kind(_("Check requested"), _("asked for a check of the audit log")),
+    "audit.verified": Kind(
+        _("Log checked"), _("checked the audit log: nothing was changed"), _("checked the audit log: %(finding)s")
+    ),
+    "audit.purged": Kind(_("Log purged"), _("removed the events up to %(upto)s"), _("began to remove old events")),
+    "audit.erased": Kind(_("Details erased"), _("erased the personal details of %(count)s events")),
+    "audit.key_created": Kind(_("Signing key made"), _("made the key %(key)s for checkpoints")),
+    "audit.key_rotated": Kind(_("Signing key changed"), _("changed the key for checkpoints from %(old)s to %(key)s")),
+    "audit.triggers": Kind(
+        _("Triggers checked"),
+        _("put the triggers of the audit log back"),
+        _("found the triggers of the audit log changed"),
+    ),
+    "audit.anchor": Kind(
+        _("Outside copy"),
+        _("can write checkpoints to their second place again"),
+        _("could not write a checkpoint to its second place"),
+    ),
+    "audit.forward": Kind(
+        _("Forwarding"), _("reached the syslog server again"), _("could not reach the syslog server")
+    ),
+    "audit.forward_tested": Kind(
+        _("Forwarding tested"),
+        _("sent a test message to the syslog server"),
+        _("could not send a test message to the syslog server"),
+    ),
+    # The portal as a program
+    "system.started": Kind(_("Portal started"), _("started")),
+    "system.stopped": Kind(_("Portal stopped"), _("stopped")),
+    "system.recovered": Kind(_("Recovery"), _("found %(count)s operations interrupted")),
+    "system.configured": Kind(_("Settings changed"), _("started with other settings: %(names)s")),
+    "system.migrated": Kind(_("Database changed"), _("brought the database to another release")),
+    "system.clock": Kind(_("Clock jumped"), _("noticed that the clock jumped by %(seconds)s seconds")),
 }

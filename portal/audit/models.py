@@ -1,21 +1,22 @@
-"""One row per event, by value: no foreign keys, so that names and roles stay as they were.
+"""What the log keeps: events by value, their erasable details, and what proves them.
 
-Rows are numbered without gaps under a lock and can be appended only; the database refuses the rest.
+No foreign keys, so that names and roles stay as they were. The database itself refuses to change or
+remove what stands here (`portal.audit.triggers`).
 """
 
 from __future__ import annotations
 
+import json
+from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any, ClassVar, NoReturn, Protocol
 
-from django.contrib.auth.models import AnonymousUser
-from django.db import connection, models, transaction
-from django.utils import timezone
+from django.db import connection, models
 from django.utils.translation import gettext_lazy as _
 
-from portal.audit import origin
-from portal.audit.kinds import KINDS, Phase, Result
+from portal.audit.kinds import Phase, Result
 
-APPEND_LOCK = 7_203_911  # any constant; held until the appending transaction ends
+PORTAL, STRANGER = "portal", "stranger"  # actors without an account
 
 
 class Person(Protocol):
@@ -33,22 +34,14 @@ class Person(Protocol):
 
 
 class AppendOnly(Exception):
-    """Somebody tried to change or remove an event."""
+    """Somebody tried to change or remove what can only be added."""
 
 
-class EventQuerySet(models.QuerySet["Event"]):
+class AppendOnlyQuerySet[M: models.Model](models.QuerySet[M]):
     """Reading only: what would change rows raises AppendOnly."""
 
-    def visible_to(self, user: Person) -> EventQuerySet:
-        """Auditors and administrators see all, leads their team's (everybody's, for now), agents their own."""
-        if user.has_perm("audit.view_all_events") or user.has_perm("audit.view_team_events"):
-            return self.all()
-        if user.has_perm("audit.view_own_events"):
-            return self.filter(actor_id=user.pk)
-        return self.none()
-
     def _refuse(self, *args: Any, **kwargs: Any) -> NoReturn:
-        raise AppendOnly("Events of the audit log cannot be changed or removed.")
+        raise AppendOnly("The audit log cannot be changed.")
 
     update = _refuse
     delete = _refuse
@@ -58,25 +51,57 @@ class EventQuerySet(models.QuerySet["Event"]):
     _raw_delete = _refuse
 
 
-class Event(models.Model):
-    """What one person, or the portal itself, did or tried to do."""
+class AppendOnlyModel(models.Model):
+    class Meta:
+        abstract = True
 
-    seq = models.PositiveBigIntegerField(primary_key=True)  # 1, 2, 3 … without gaps
-    at = models.DateTimeField(db_index=True)
-    kind = models.CharField(max_length=64, db_index=True)
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Insert. What is stored already raises AppendOnly."""
+        if not self._state.adding:
+            raise AppendOnly("The audit log cannot be changed.")
+        kwargs["force_insert"] = True
+        super().save(*args, **kwargs)
+
+    def delete(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise AppendOnly("Nothing can be removed from the audit log.")
+
+
+class SequenceField(models.BigIntegerField):  # type: ignore[type-arg]  # not subscriptable at run time
+    """A number that on SQLite is the row's own, so that the newest is found without an index."""
+
+    def db_type(self, connection: Any) -> str:
+        return "integer" if connection.vendor == "sqlite" else "bigint"
+
+
+class EventQuerySet(AppendOnlyQuerySet["Event"]):
+    def visible_to(self, user: Person) -> EventQuerySet:
+        """Auditors and administrators see all, leads their team's (everybody's, for now), agents their own."""
+        if user.has_perm("audit.view_all_events") or user.has_perm("audit.view_team_events"):
+            return self.all()
+        if user.has_perm("audit.view_own_events"):
+            return self.filter(actor=f"user:{user.pk}")
+        return self.none()
+
+
+class Event(AppendOnlyModel):
+    """What one person, or the portal itself, did or tried to do.
+
+    `record` is the event; the other columns repeat parts of it to be searched by, and `audit_verify`
+    compares them.
+    """
+
+    seq = SequenceField(primary_key=True)  # 1, 2, 3 … without gaps
+    ts = models.BigIntegerField()  # UTC, microseconds since 1970
+    kind = models.CharField(max_length=64)
     phase = models.CharField(max_length=12, choices=Phase)
-    reference = models.CharField(max_length=32, blank=True, db_index=True)  # the operation's id
     result = models.CharField(max_length=8, choices=Result, blank=True)
-    actor_id = models.BigIntegerField(null=True, db_index=True)
-    actor_name = models.CharField(max_length=150, blank=True)
-    actor_roles = models.CharField(max_length=200, blank=True)
-    auth_method = models.CharField(max_length=40, blank=True)
-    origin_ip = models.GenericIPAddressField(null=True)
-    user_agent = models.CharField(max_length=200, blank=True)
-    target_type = models.CharField(max_length=40, blank=True)
-    target_id = models.CharField(max_length=64, blank=True, db_index=True)
-    target_label = models.CharField(max_length=250, blank=True)
-    data = models.JSONField(default=dict)
+    reference = models.CharField(max_length=32, blank=True)  # the operation's id
+    actor = models.CharField(max_length=32)  # "user:5", "stranger" or "portal"
+    target = models.CharField(max_length=110, blank=True)  # "invitation:…", "user:5", "page"
+    network = models.CharField(max_length=49, blank=True)  # /24 or /48
+    prev = models.CharField(max_length=64)
+    hash = models.CharField(max_length=64)
+    record = models.TextField()  # canonical JSON
 
     objects = EventQuerySet.as_manager()
 
@@ -90,6 +115,16 @@ class Event(models.Model):
             ("view_team_events", "See the team's actions in the audit log"),
             ("view_all_events", "See every action in the audit log"),
         ]
+        indexes: ClassVar = [
+            # Each filter of the page reads its index from the newest end.
+            models.Index(fields=["ts"], name="audit_event_ts"),
+            models.Index(fields=["kind", "ts"], name="audit_event_kind"),
+            models.Index(fields=["result", "ts"], name="audit_event_result"),
+            models.Index(fields=["actor", "ts"], name="audit_event_actor"),
+            models.Index(fields=["target", "ts"], name="audit_event_target", condition=~models.Q(target="")),
+            models.Index(fields=["network", "ts"], name="audit_event_network", condition=~models.Q(network="")),
+            models.Index(fields=["reference"], name="audit_event_reference", condition=~models.Q(reference="")),
+        ]
         constraints: ClassVar = [
             models.CheckConstraint(condition=models.Q(seq__gte=1), name="audit_event_seq_positive"),
             models.CheckConstraint(
@@ -101,96 +136,201 @@ class Event(models.Model):
     def __str__(self) -> str:
         return f"{self.seq} {self.kind}"
 
-    def save(self, *args: Any, **kwargs: Any) -> None:
-        """Insert. An event that is stored already raises AppendOnly."""
-        if not self._state.adding:
-            raise AppendOnly("Events of the audit log cannot be changed.")
-        kwargs["force_insert"] = True
-        super().save(*args, **kwargs)
+    @cached_property
+    def content(self) -> dict[str, Any]:
+        """The record, read."""
+        content: dict[str, Any] = json.loads(self.record)
+        return content
 
-    def delete(self, *args: Any, **kwargs: Any) -> NoReturn:
-        raise AppendOnly("Events of the audit log cannot be removed.")
+    @cached_property
+    def details(self) -> dict[str, Any]:
+        """Personal details; empty if there were none or they are erased. Lists set it for many at once."""
+        detail = Detail.objects.filter(pk=self.pk).first()
+        return detail.content if detail else {}
 
     @property
-    def sentence(self) -> str:
-        return str(KINDS.get(self.kind, self.kind))
+    def has_lost_details(self) -> bool:
+        return bool(self.content["details"]) and not self.details
+
+    @property
+    def at(self) -> datetime:
+        return datetime.fromtimestamp(self.ts // 1_000_000, UTC).replace(microsecond=self.ts % 1_000_000)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        facts: dict[str, Any] = self.content["facts"]
+        return facts
+
+    @property
+    def actor_id(self) -> int | None:
+        """The account's number, if it was somebody with one."""
+        kind, _, number = self.actor.partition(":")
+        return int(number) if kind == "user" else None
+
+    @property
+    def actor_name(self) -> str:
+        return str(self.content["actor"]["name"] or self.details.get("claimed", ""))
+
+    @property
+    def actor_roles(self) -> str:
+        return ", ".join(self.content["actor"]["roles"])
+
+    @property
+    def auth_method(self) -> str:
+        return str(self.content["actor"]["method"])
+
+    @property
+    def target_type(self) -> str:
+        return self.target.partition(":")[0]
+
+    @property
+    def target_id(self) -> str:
+        return self.target.partition(":")[2]
+
+    @property
+    def target_label(self) -> str:
+        return str(self.details.get("target", ""))
+
+    @property
+    def origin_ip(self) -> str | None:
+        return self.details.get("ip")
 
 
-def append(
-    kind: str,
-    *,
-    phase: str = Phase.SINGLE,
-    result: str = "",
-    reference: str = "",
-    actor: Person | AnonymousUser | None = None,
-    actor_name: str = "",
-    target_type: str = "",
-    target_id: str = "",
-    target_label: str = "",
-    data: dict[str, Any] | None = None,
-) -> Event:
-    """Append one event in the caller's transaction (or its own) and return it.
-
-    `actor` is kept by value; `actor_name` is for people without an account. `data` holds plain
-    JSON facts, never secrets. Raises KeyError for a kind that is not registered.
-    """
-    KINDS[kind]
-    where = origin.current()
-    event = Event(
-        at=timezone.now(),
-        kind=kind,
-        phase=phase,
-        result=result,
-        reference=reference,
-        auth_method=where.auth_method,
-        origin_ip=where.ip,
-        user_agent=where.user_agent,
-        target_type=target_type,
-        target_id=target_id[:64],
-        target_label=storable(target_label)[:250],
-        data=storable_facts(data or {}),
-        **_actor_by_value(actor, actor_name),
-    )
-    with transaction.atomic():
-        event.seq = _next_seq()
-        event.save()
-    return event
+class DetailQuerySet(AppendOnlyQuerySet["Detail"]):
+    pass
 
 
-def storable(text: str) -> str:
-    """Return `text` without what PostgreSQL cannot store: an address somebody typed must not stop an event."""
-    return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode("utf-8")
+class Detail(AppendOnlyModel):
+    """An event's personal details, which may be erased: the event keeps a salted commitment to them."""
+
+    seq = SequenceField(primary_key=True)
+    salt = models.CharField(max_length=32)
+    data = models.TextField()  # canonical JSON
+    ticket = models.CharField(max_length=100, blank=True)  # repeated from the data, to be searched by
+
+    objects = DetailQuerySet.as_manager()
+
+    class Meta:
+        default_permissions: ClassVar[tuple[str, ...]] = ()
+        indexes: ClassVar = [
+            models.Index(fields=["ticket", "seq"], name="audit_detail_ticket", condition=~models.Q(ticket=""))
+        ]
+
+    def __str__(self) -> str:
+        return f"details of {self.seq}"
+
+    @property
+    def content(self) -> dict[str, Any]:
+        content: dict[str, Any] = json.loads(self.data)
+        return content
 
 
-def storable_facts(facts: Any) -> Any:
-    """Return plain JSON facts with every text storable."""
-    if isinstance(facts, dict):
-        return {storable(str(name)): storable_facts(fact) for name, fact in facts.items()}
-    if isinstance(facts, list | tuple):
-        return [storable_facts(fact) for fact in facts]
-    return storable(facts) if isinstance(facts, str) else facts
+class Block(AppendOnlyModel):
+    """The Merkle root over 256 events, so that a proof need not read all of them. Follows from the events."""
+
+    number = SequenceField(primary_key=True)  # from 0
+    root = models.CharField(max_length=64)
+
+    objects = AppendOnlyQuerySet["Block"].as_manager()
+
+    class Meta:
+        default_permissions: ClassVar[tuple[str, ...]] = ()
+
+    def __str__(self) -> str:
+        return f"block {self.number}"
 
 
-def _actor_by_value(actor: Person | AnonymousUser | None, name: str) -> dict[str, Any]:
-    if actor is None or isinstance(actor, AnonymousUser):
-        return {"actor_name": storable(name)[:150]}
-    return {
-        "actor_id": actor.pk,
-        "actor_name": actor.display_name[:150],
-        "actor_roles": ", ".join(actor.role_names)[:200],
-    }
+class Checkpoint(AppendOnlyModel):
+    """A signed statement of how many events there are and what they add up to."""
+
+    size = SequenceField(primary_key=True)
+    root = models.CharField(max_length=64)
+    head = models.CharField(max_length=64)  # the hash of event number `size`
+    ts = models.BigIntegerField()
+    note = models.TextField()  # as it is anchored: text and signature
+
+    objects = AppendOnlyQuerySet["Checkpoint"].as_manager()
+
+    class Meta:
+        default_permissions: ClassVar[tuple[str, ...]] = ()
+
+    def __str__(self) -> str:
+        return f"checkpoint {self.size}"
 
 
-def lock() -> None:
-    """Hold the log until the current transaction ends. SQLite's write lock is held already."""
-    if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [APPEND_LOCK])
+class Watermark(AppendOnlyModel):
+    """Up to where events were removed for their age, with the signed checkpoint that covers them."""
+
+    upto = SequenceField(primary_key=True)
+    head = models.CharField(max_length=64)
+    root = models.CharField(max_length=64)
+    ts = models.BigIntegerField()
+    note = models.TextField()
+
+    objects = AppendOnlyQuerySet["Watermark"].as_manager()
+
+    class Meta:
+        default_permissions: ClassVar[tuple[str, ...]] = ()
+
+    def __str__(self) -> str:
+        return f"purged up to {self.upto}"
 
 
-def _next_seq() -> int:
-    """Return the next number, holding the lock that keeps the row before it the last one."""
-    lock()
+class Erasure(AppendOnlyModel):
+    """One range of events whose details were erased, and the event that says so."""
+
+    first = models.BigIntegerField()
+    last = models.BigIntegerField()
+    event = models.BigIntegerField()
+
+    objects = AppendOnlyQuerySet["Erasure"].as_manager()
+
+    class Meta:
+        default_permissions: ClassVar[tuple[str, ...]] = ()
+
+    def __str__(self) -> str:
+        return f"details of {self.first} to {self.last}"
+
+
+class Standing(models.Model):
+    """Where the log stands with the world outside: one row that may change and proves nothing."""
+
+    anchored_size = models.BigIntegerField(default=0)  # events under the last checkpoint in the second place
+    anchored_at = models.DateTimeField(null=True)
+    anchor_error = models.CharField(max_length=200, blank=True)
+    forwarded_seq = models.BigIntegerField(default=0)  # the last event that syslog has
+    forwarded_at = models.DateTimeField(null=True)
+    forward_error = models.CharField(max_length=200, blank=True)
+    verify_requested_at = models.DateTimeField(null=True)
+    verify_began_at = models.DateTimeField(null=True)
+    verified_at = models.DateTimeField(null=True)
+    verified_state = models.CharField(max_length=12, blank=True)  # "intact", "tampered", "incomplete" or "failed"
+    verified_upto = models.BigIntegerField(default=0)  # the last event that an outside copy covers
+    verified_size = models.BigIntegerField(default=0)
+    verified_findings = models.JSONField(default=list)  # what was found, in the order of importance
+    triggers_checked_at = models.DateTimeField(null=True)
+    triggers_missing_since = models.DateTimeField(null=True)
+    settings_digests = models.JSONField(default=dict)  # of the last start, by name
+
+    class Meta:
+        default_permissions: ClassVar[tuple[str, ...]] = ()
+
+    def __str__(self) -> str:
+        return f"anchored {self.anchored_size}, forwarded {self.forwarded_seq}"
+
+    @classmethod
+    def load(cls) -> Standing:
+        return cls.objects.get_or_create(pk=1)[0]
+
+    @classmethod
+    def note(cls, **changes: Any) -> None:
+        """Store what has changed, and nothing else: several processes write here."""
+        if not cls.objects.filter(pk=1).update(**changes):
+            cls.objects.update_or_create(pk=1, defaults=changes)
+
+
+def first_event() -> int:
+    """Return the number of the oldest event that is still kept, or would be the next."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT COALESCE(MAX(seq), 0) + 1 FROM audit_event")
+        cursor.execute("SELECT COALESCE(MAX(upto), 0) + 1 FROM audit_watermark")
         return int(cursor.fetchone()[0])

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
+from django.utils.crypto import salted_hmac
 
 
 def parse_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
@@ -29,6 +30,14 @@ def network_of(text: str) -> str:
     return str(ip or "")
 
 
+def wider_network_of(text: str) -> str:
+    """Return as much of an address as an event keeps for ever: /24 or /48."""
+    ip = parse_address(text)
+    if ip is None:
+        return ""
+    return str(ipaddress.ip_network((ip, 24 if ip.version == 4 else 48), strict=False))
+
+
 @dataclass(frozen=True, slots=True)
 class Origin:
     """The network side of a request. Empty for commands and the watcher."""
@@ -36,6 +45,9 @@ class Origin:
     ip: str | None = None
     user_agent: str = ""
     auth_method: str = ""
+    session: str = ""  # a tag of the session: the same for what was done in it, and useless to enter it
+    is_proxied: bool = False  # the address was told by a trusted proxy
+    is_request: bool = False
 
 
 NOWHERE = Origin()
@@ -78,4 +90,12 @@ def of_request(request: HttpRequest) -> Origin:
         ip=str(parse_address(request.META.get("REMOTE_ADDR", "")) or "") or None,
         user_agent=request.headers.get("User-Agent", "").replace("\x00", "")[:200],
         auth_method=str(methods[-1].get("method", "")),
+        session=keyed_tag("session", request.session.session_key or ""),
+        is_proxied=bool(getattr(request, "is_proxied", False)),
+        is_request=True,
     )
+
+
+def keyed_tag(purpose: str, text: str) -> str:
+    """Return 16 hex digits that tell one secret from another and are useless in its place; nothing for nothing."""
+    return salted_hmac(f"portal.audit.{purpose}", text, algorithm="sha256").hexdigest()[:16] if text else ""

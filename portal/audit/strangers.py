@@ -20,6 +20,6 @@ def record(kind: str, **facts: Any) -> None:
     if cache.add(f"{key}:quiet", 1, QUIET):
         left_out = cache.get(f"{key}:left_out", 0)
         cache.delete(f"{key}:left_out")
-        audit.record(kind, data={"left_out_before": left_out}, **facts)
+        audit.record(kind, facts={"left_out_before": left_out}, **facts)
     else:
         cache.set(f"{key}:left_out", cache.get(f"{key}:left_out", 0) + 1, REMEMBERED)

@@ -1,60 +1,141 @@
-"""The database's own refusal to change, remove or renumber events, on SQLite and PostgreSQL.
+"""The database's own refusal to change, remove, renumber or fork what the log keeps, on SQLite and PostgreSQL.
 
-Triggers are installed after every migration and compared with the text below by the readiness probe.
+Triggers are installed after every migration and compared with the text below by the readiness probe,
+by the watcher and by `audit_verify`.
 """
 
 import re
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-SQLITE = {
-    "audit_no_update": """CREATE TRIGGER audit_no_update BEFORE UPDATE ON audit_event
-        BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END""",
-    "audit_no_delete": """CREATE TRIGGER audit_no_delete BEFORE DELETE ON audit_event
-        BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END""",
-    # Also stops INSERT OR REPLACE, which would overwrite a row without firing the two above.
-    "audit_next": """CREATE TRIGGER audit_next BEFORE INSERT ON audit_event
-        WHEN NEW.seq IS NOT 1 + COALESCE((SELECT MAX(seq) FROM audit_event), 0)
-        BEGIN SELECT RAISE(ABORT, 'the audit log has no gaps'); END""",
-}
+from portal.audit.canonical import GENESIS
 
-FUNCTIONS = {
-    "audit_refuse": """
-BEGIN
-    RAISE EXCEPTION 'the audit log is append-only' USING ERRCODE = 'insufficient_privilege';
-END""",
-    "audit_check_next": """
-BEGIN
-    IF NEW.seq IS DISTINCT FROM 1 + COALESCE((SELECT MAX(seq) FROM audit_event), 0) THEN
-        RAISE EXCEPTION 'the audit log has no gaps' USING ERRCODE = 'insufficient_privilege';
-    END IF;
-    RETURN NEW;
-END""",
+FIXED = ("event", "detail", "checkpoint", "block", "watermark", "erasure")  # nothing there is ever updated
+KEPT = ("checkpoint", "block", "watermark", "erasure")  # or deleted
+
+
+class Insert(NamedTuple):
+    """What must not be added, as an SQL condition that both databases understand: `{differs}` compares with NULL."""
+
+    table: str
+    wrong: str
+    says: str
+
+
+INSERTS = (
+    # Also stops INSERT OR REPLACE, which would overwrite a row without firing a delete trigger.
+    Insert(
+        "event",
+        """NEW.seq {differs} 1 + COALESCE((SELECT MAX(seq) FROM audit_event),
+            (SELECT MAX(upto) FROM audit_watermark), 0)
+        OR NEW.prev {differs} COALESCE((SELECT hash FROM audit_event ORDER BY seq DESC LIMIT 1),
+            (SELECT head FROM audit_watermark ORDER BY upto DESC LIMIT 1), '{genesis}')""",
+        "the audit log has no gaps and no forks",
+    ),
+    Insert(
+        "detail",
+        "NEW.seq {differs} (SELECT MAX(seq) FROM audit_event) OR NEW.seq IN (SELECT seq FROM audit_detail)",
+        "details come with their event",
+    ),
+    Insert(
+        "checkpoint",
+        """NEW.head {differs} (SELECT hash FROM audit_event WHERE seq = NEW.size)
+        OR NEW.size <= COALESCE((SELECT MAX(size) FROM audit_checkpoint), 0)""",
+        "a checkpoint ends at an event and goes on from the last one",
+    ),
+    Insert(
+        "block",
+        "NEW.number {differs} COALESCE((SELECT MAX(number) FROM audit_block) + 1, 0)",
+        "blocks come in their order",
+    ),
+    Insert(
+        "watermark",
+        """NEW.head {differs} (SELECT hash FROM audit_event WHERE seq = NEW.upto)
+        OR NEW.upto <= COALESCE((SELECT MAX(upto) FROM audit_watermark), 0)
+        OR NEW.upto >= (SELECT MAX(seq) FROM audit_event)""",
+        "a watermark names an event that others follow",
+    ),
+    Insert(
+        "erasure",
+        """(SELECT kind FROM audit_event WHERE seq = NEW.event) {differs} 'audit.erased' OR NEW.last < NEW.first
+        OR NEW.id IN (SELECT id FROM audit_erasure)""",
+        "an erasure is an event",
+    ),
+)
+DELETES = {
+    "event": "OLD.seq > COALESCE((SELECT MAX(upto) FROM audit_watermark), 0)",
+    "detail": """OLD.seq > COALESCE((SELECT MAX(upto) FROM audit_watermark), 0)
+        AND NOT EXISTS (SELECT 1 FROM audit_erasure WHERE OLD.seq BETWEEN first AND last)""",
 }
-POSTGRESQL = {
-    "audit_no_change": "BEFORE UPDATE OR DELETE ON audit_event FOR EACH ROW EXECUTE FUNCTION audit_refuse()",
-    "audit_no_truncate": "BEFORE TRUNCATE ON audit_event FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse()",
-    "audit_next": "BEFORE INSERT ON audit_event FOR EACH ROW EXECUTE FUNCTION audit_check_next()",
-}
-# The same as PostgreSQL keeps it: what fires it in bits (1 row, 2 before, 4 insert, 8 delete, 16 update,
-# 32 truncate), and its function.
-POSTGRESQL_STORED = {
-    "audit_no_change": (1 + 2 + 8 + 16, "audit_refuse"),
-    "audit_no_truncate": (2 + 32, "audit_refuse"),
-    "audit_next": (1 + 2 + 4, "audit_check_next"),
-}
+REFUSAL = "the audit log is append-only"
+
+
+def sqlite_triggers() -> dict[str, str]:
+    """Return name → statement."""
+    found = {}
+    for table in FIXED:
+        found[f"audit_{table}_no_update"] = f"BEFORE UPDATE ON audit_{table}", "", REFUSAL
+        condition = DELETES.get(table, "")
+        found[f"audit_{table}_no_delete"] = f"BEFORE DELETE ON audit_{table}", condition, REFUSAL
+    for table, wrong, says in INSERTS:
+        found[f"audit_{table}_next"] = (
+            f"BEFORE INSERT ON audit_{table}",
+            wrong.format(differs="IS NOT", genesis=GENESIS),
+            says,
+        )
+    return {
+        name: f"CREATE TRIGGER {name} {when}{f' WHEN {condition}' if condition else ''} "
+        f"BEGIN SELECT RAISE(ABORT, '{says}'); END"
+        for name, (when, condition, says) in found.items()
+    }
+
+
+class Guard(NamedTuple):
+    """One trigger of PostgreSQL: its table, what fires it, and the body of its function."""
+
+    table: str
+    fires: str
+    bits: int  # as PostgreSQL keeps it: 1 row, 2 before, 4 insert, 8 delete, 16 update, 32 truncate
+    body: str
+
+
+def postgresql_triggers() -> dict[str, Guard]:
+    """Return name → guard. Each has a function of its own name."""
+    found = {}
+    for table in FIXED:
+        found[f"audit_{table}_no_update"] = Guard(table, "UPDATE", 1 + 2 + 16, refuse("", REFUSAL, "NEW"))
+        found[f"audit_{table}_no_delete"] = Guard(
+            table, "DELETE", 1 + 2 + 8, refuse(DELETES.get(table, ""), REFUSAL, "OLD")
+        )
+        found[f"audit_{table}_no_truncate"] = Guard(table, "TRUNCATE", 2 + 32, refuse("", REFUSAL, "NULL"))
+    for table, wrong, says in INSERTS:
+        body = refuse(wrong.format(differs="IS DISTINCT FROM", genesis=GENESIS), says, "NEW")
+        found[f"audit_{table}_next"] = Guard(table, "INSERT", 1 + 2 + 4, body)
+    return found
+
+
+def refuse(condition: str, says: str, value: str) -> str:
+    raising = f"RAISE EXCEPTION '{says}' USING ERRCODE = 'insufficient_privilege';"
+    inside = f"IF {condition} THEN {raising} END IF; RETURN {value};" if condition else raising
+    return f"BEGIN {inside} END"
+
+
+SQLITE = sqlite_triggers()
+POSTGRESQL = postgresql_triggers()
 POSTGRESQL_LOOK = """
-    SELECT t.tgname, t.tgtype, p.prosrc FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
-    WHERE t.tgrelid = 'audit_event'::regclass AND t.tgenabled = 'A' AND t.tgqual IS NULL AND t.tgattr = ''
+    SELECT t.tgname, c.relname, t.tgtype, p.proname, p.prosrc
+    FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid JOIN pg_class c ON c.oid = t.tgrelid
+    WHERE c.relname LIKE 'audit\\_%' AND pg_table_is_visible(c.oid)
+        AND t.tgenabled = 'A' AND t.tgqual IS NULL AND t.tgattr = '' AND NOT t.tgisinternal
 """
 
 
 def reinstall(using: str = "default", **_: Any) -> None:
-    """Put every trigger in place, whatever was there before. Does nothing while the table is missing."""
+    """Put every trigger in place, whatever was there before. Does nothing while a table is missing."""
     connection = connections[using]
-    if "audit_event" not in connection.introspection.table_names():
+    if not {f"audit_{table}" for table in FIXED} <= set(connection.introspection.table_names()):
         return
     with transaction.atomic(using=using), connection.cursor() as cursor:
         if connection.vendor == "postgresql":
@@ -70,34 +151,50 @@ def _install_sqlite(cursor: Any) -> None:
 
 
 def _install_postgresql(cursor: Any) -> None:
-    for name, body in FUNCTIONS.items():
-        cursor.execute(f"CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $${body}$$")
-    for name, rest in POSTGRESQL.items():
-        cursor.execute(f"DROP TRIGGER IF EXISTS {name} ON audit_event")
-        cursor.execute(f"CREATE TRIGGER {name} {rest}")
+    for name, guard in POSTGRESQL.items():
+        each = "STATEMENT" if guard.fires == "TRUNCATE" else "ROW"
+        cursor.execute(f"CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $${guard.body}$$")
+        cursor.execute(f"DROP TRIGGER IF EXISTS {name} ON audit_{guard.table}")
+        cursor.execute(
+            f"CREATE TRIGGER {name} BEFORE {guard.fires} ON audit_{guard.table} "
+            f"FOR EACH {each} EXECUTE FUNCTION {name}()"
+        )
         # ALWAYS: they fire for replication roles as well.
-        cursor.execute(f"ALTER TABLE audit_event ENABLE ALWAYS TRIGGER {name}")
+        cursor.execute(f"ALTER TABLE audit_{guard.table} ENABLE ALWAYS TRIGGER {name}")
 
 
 def drop(connection: BaseDatabaseWrapper) -> None:
-    """Remove the triggers, for a migration that must rebuild the table."""
+    """Remove the triggers, for a migration that must rebuild a table."""
     with connection.cursor() as cursor:
-        for name in POSTGRESQL if connection.vendor == "postgresql" else SQLITE:
-            on = " ON audit_event" if connection.vendor == "postgresql" else ""
-            cursor.execute(f"DROP TRIGGER IF EXISTS {name}{on}")
+        if connection.vendor == "postgresql":
+            for name, guard in POSTGRESQL.items():
+                cursor.execute(f"DROP TRIGGER IF EXISTS {name} ON audit_{guard.table}")
+        else:
+            for name in SQLITE:
+                cursor.execute(f"DROP TRIGGER IF EXISTS {name}")
 
 
-def are_installed(connection: BaseDatabaseWrapper) -> bool:
-    """Compare what the database has with what it should have."""
+def missing(connection: BaseDatabaseWrapper) -> list[str]:
+    """Return the names of triggers that are not there, or not as they should be."""
+    found: dict[str, Any]
+    wanted: dict[str, Any]
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             cursor.execute(POSTGRESQL_LOOK)
-            stored = {name: (fires, _squeeze(body)) for name, fires, body in cursor.fetchall()}
-            wanted = {name: (fires, _squeeze(FUNCTIONS[used])) for name, (fires, used) in POSTGRESQL_STORED.items()}
-            return all(stored.get(name) == facts for name, facts in wanted.items())
-        cursor.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'")
-        found = {name: _squeeze(sql) for name, sql in cursor.fetchall()}
-    return all(found.get(name) == _squeeze(statement) for name, statement in SQLITE.items())
+            found = {row[0]: (*row[1:4], _squeeze(row[4])) for row in cursor.fetchall()}
+            wanted = {
+                name: (f"audit_{guard.table}", guard.bits, name, _squeeze(guard.body))
+                for name, guard in POSTGRESQL.items()
+            }
+        else:
+            cursor.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'")
+            found = {name: _squeeze(sql) for name, sql in cursor.fetchall()}
+            wanted = {name: _squeeze(statement) for name, statement in SQLITE.items()}
+    return [name for name, facts in wanted.items() if found.get(name) != facts]
+
+
+def are_installed(connection: BaseDatabaseWrapper) -> bool:
+    return not missing(connection)
 
 
 def _squeeze(text: str) -> str:

@@ -30,5 +30,5 @@ def enrolment_link() -> str:
             "`manage.py changepassword USER` to set a new password."
         )
     token = Enrolment.objects.issue()
-    audit.record("admin.enrolment_created", result=Result.OK)
+    audit.record("enrolment.created", result=Result.OK)
     return f"{settings.PUBLIC_URL}{reverse('enrol', args=[token])}"

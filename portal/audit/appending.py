@@ -1,0 +1,150 @@
+"""Adding one event to the log: its number, its place in the chain, its details beside it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import socket
+import sys
+import time
+from typing import Any, NamedTuple
+
+from django.conf import settings
+from django.contrib.auth.models import AnonymousUser
+from django.db import DatabaseError, connection, transaction
+
+from portal.audit import Unavailable, lines, origin
+from portal.audit.canonical import GENESIS, VERSION, canonical, commitment, hash_of, plain, storable
+from portal.audit.kinds import KINDS, Phase
+from portal.audit.models import PORTAL, STRANGER, Detail, Event, Person
+
+APPEND_LOCK = 7_203_911  # any constant; held until the appending transaction ends
+SECOND = 1_000_000  # in microseconds
+JUMP = 2 * SECOND  # by so much the clock may go back before it is an event of its own
+NODE = socket.gethostname()[:64]
+PROGRAM = (sys.argv[1] if len(sys.argv) > 1 else "")[:40]  # of manage.py
+
+
+class Head(NamedTuple):
+    """The newest event: what the next one continues."""
+
+    seq: int
+    hash: str
+    ts: int
+
+
+def append(
+    kind: str,
+    *,
+    phase: str = Phase.SINGLE,
+    result: str = "",
+    reference: str = "",
+    actor: Person | AnonymousUser | None = None,
+    actor_name: str = "",
+    target_type: str = "",
+    target_id: str = "",
+    target_label: str = "",
+    facts: dict[str, Any] | None = None,
+    details: dict[str, Any] | None = None,
+    up: dict[str, Any] | None = None,
+) -> Event:
+    """Append one event in the caller's transaction (or its own) and return it.
+
+    `facts` and `up` (what the vendor answered) hold plain JSON and stay for ever: no secrets, nothing
+    personal, nothing typed. `details`, the target's label and `actor_name` (what somebody without an
+    account called themselves) go to the erasable side table. Raises KeyError for a kind that is not
+    registered and Unavailable if the database does not take it.
+    """
+    KINDS[kind]
+    where = origin.current()
+    personal = {
+        "claimed": actor_name[:150],
+        "target": target_label[:250],
+        "ip": where.ip or "",
+        "agent": where.user_agent,
+        **(details or {}),
+    }
+    told = plain({name: value for name, value in personal.items() if value not in ("", None)})
+    content = {
+        "v": VERSION,
+        "kind": kind,
+        "phase": str(phase),
+        "result": str(result),
+        "reference": reference,
+        "actor": actor_by_value(actor, where),
+        "origin": {
+            "network": origin.wider_network_of(where.ip or ""),
+            "proxied": where.is_proxied,
+            "agent": tag(where.user_agent),
+        },
+        "target": f"{target_type}:{target_id[:64]}" if target_id else target_type,
+        "facts": plain(facts or {}),
+        "up": plain(up or {}),
+        "sys": {"release": settings.RELEASE, "node": NODE, "pid": os.getpid(), "program": PROGRAM},
+    }
+    try:
+        with transaction.atomic():
+            return add(content, told)
+    except DatabaseError as error:
+        raise Unavailable(f"The audit log could not be written: {error}") from error
+
+
+def add(content: dict[str, Any], told: dict[str, Any]) -> Event:
+    """Number, chain and store an event. Holds the lock until the caller's transaction ends."""
+    lock()
+    head, now = newest(), time.time_ns() // 1000
+    if head.ts - now > JUMP and content["kind"] != "system.clock":
+        append("system.clock", facts={"seconds": -((head.ts - now) // SECOND)})
+        head = newest()
+    salt, data = secrets.token_hex(16), canonical(told)
+    content |= {"seq": head.seq + 1, "ts": now, "prev": head.hash, "details": commitment(salt, data) if told else ""}
+    record = canonical(content)
+    event = Event(
+        **{name: content[name] for name in ("seq", "ts", "kind", "phase", "result", "reference", "target", "prev")},
+        actor=content["actor"]["id"],
+        network=content["origin"]["network"],
+        hash=hash_of(record),
+        record=record,
+    )
+    event.save()
+    if told:
+        Detail(seq=event.seq, salt=salt, data=data, ticket=str(told.get("ticket", ""))[:100]).save()
+    event.details = told
+    transaction.on_commit(lambda: lines.tell(event))
+    return event
+
+
+def actor_by_value(actor: Person | AnonymousUser | None, where: origin.Origin) -> dict[str, Any]:
+    """Return who it was, as they are called now: names and roles change later."""
+    who: dict[str, Any] = {"id": STRANGER if where.is_request else PORTAL, "name": "", "roles": []}
+    if actor is not None and not isinstance(actor, AnonymousUser):
+        who = {
+            "id": f"user:{actor.pk}",
+            "name": storable(actor.display_name)[:150],
+            "roles": [storable(role) for role in actor.role_names],
+        }
+    return who | {"method": storable(where.auth_method), "session": where.session}
+
+
+def tag(text: str) -> str:
+    """Return eight hex digits that tell one text from another."""
+    return hashlib.sha256(text.encode(errors="replace")).hexdigest()[:8] if text else ""
+
+
+def lock() -> None:
+    """Hold the log until the current transaction ends. SQLite's write lock is held already."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [APPEND_LOCK])
+
+
+def newest() -> Head:
+    """Return the end of the chain: the newest event, or what a purge has left of it."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT seq, hash, ts FROM audit_event ORDER BY seq DESC LIMIT 1")
+        row = cursor.fetchone()
+        if row is None:
+            cursor.execute("SELECT upto, head, ts FROM audit_watermark ORDER BY upto DESC LIMIT 1")
+            row = cursor.fetchone() or (0, GENESIS, 0)
+    return Head(*row)

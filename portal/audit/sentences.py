@@ -1,0 +1,36 @@
+"""What an event says to a person: its kind's sentence, filled from its facts and details."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from django.utils.translation import gettext as _
+
+from portal.audit.kinds import KINDS, Phase, Result
+from portal.audit.models import PORTAL, Event
+
+
+def of(event: Event) -> str:
+    """Return the sentence that follows the person's name. Unknown kinds of other releases say their name."""
+    kind = KINDS.get(event.kind)
+    if kind is None:
+        return event.kind
+    is_done = event.result == Result.OK and event.phase != Phase.INTENT
+    text = str(kind.done if is_done or not kind.tried else kind.tried)
+    return text % defaultdict(lambda: "…", words_of(event))
+
+
+def words_of(event: Event) -> dict[str, str]:
+    """Return what the sentence may name. What was erased says so."""
+    lost = _("[erased]") if event.has_lost_details else _("somebody without a name")
+    words = {"target": lost, "claimed": lost}
+    for source in (event.content["up"], event.facts, event.details):
+        words |= {name: str(value) for name, value in source.items()}
+    return words
+
+
+def who(event: Event) -> str:
+    """Return who it was, in words also for those without an account."""
+    if event.actor == PORTAL:
+        return _("The portal")
+    return event.actor_name or _("Somebody who is not signed in")
