@@ -31,7 +31,7 @@ def verify_if_due() -> None:
     standing, now = Standing.load(), timezone.now()
     if is_due(standing, now) and take(standing, now):
         logger.info("The nightly check of the audit log begins")
-        _running = subprocess.Popen(
+        _running = subprocess.Popen(  # noqa: S603  # nothing of it comes from outside
             [sys.executable, str(settings.BASE_DIR / "manage.py"), "audit_verify", "--quietly"],
             cwd=settings.BASE_DIR,
             stdin=subprocess.DEVNULL,
@@ -62,7 +62,9 @@ def age_of_log() -> datetime | None:
 
 def take(standing: Standing, now: datetime) -> bool:
     """Claim the check; of two processes one gets it."""
-    seen = {"verify_began_at": standing.verify_began_at}
+    rows = Standing.objects.filter(pk=1)
     if standing.verify_began_at is None:
-        seen = {"verify_began_at__isnull": True}
-    return bool(Standing.objects.filter(pk=1, **seen).update(verify_began_at=now))
+        rows = rows.filter(verify_began_at__isnull=True)
+    else:
+        rows = rows.filter(verify_began_at=standing.verify_began_at)
+    return bool(rows.update(verify_began_at=now))
