@@ -19,6 +19,7 @@ import pytest
 import requests
 
 from portal.getscreen.simulator import Simulator
+from tests import chain
 from tests.installation import PASSWORD, Installation, vendor_on_a_port, wait_until
 
 AT_ONCE = 20
@@ -115,8 +116,8 @@ def test_two_processes_ask_the_vendor_once_per_interval(running):
 
 
 def gapless(portal: Installation) -> None:
-    numbers = [row[0] for row in portal.ask("SELECT seq FROM audit_event ORDER BY seq")]
-    assert numbers == list(range(1, len(numbers) + 1))
+    assert portal.ask("SELECT COUNT(*) FROM audit_event") > [(AT_ONCE,)]
+    assert chain.faults_in(portal.ask) == []
 
 
 def family(pid: int) -> list[int]:
@@ -168,6 +169,7 @@ def test_kill_9_in_the_middle_loses_nothing(operation, moment, tmp_path):
                 lambda: len(portal.ask("SELECT 1 FROM invitations_invitation WHERE client_name = 'Lena'")) == len(made)
             )
         assert portal.ask("PRAGMA integrity_check") == [("ok",)]
+        assert chain.faults_in(portal.ask) == []
         gapless(portal)
 
 
