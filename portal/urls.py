@@ -4,12 +4,14 @@ from django.contrib import admin
 from django.urls import include, path
 
 from portal import views
-from portal.accounts import access
+from portal.accounts import access, roles
 from portal.audit import views as audit
 
 urlpatterns = [
     path("", include("invitations.urls")),
     path("audit/", access.require(*access.AUDIT)(audit.log), name="audit_log"),
+    path("audit/verify/", access.require(roles.AUDIT_ALL)(audit.verify), name="audit_verify"),
+    path("audit/<int:seq>/", access.require(*access.AUDIT)(audit.event), name="audit_event"),
     path("accounts/", include("portal.accounts.urls")),
     path("admin/", admin.site.urls),
 ]
