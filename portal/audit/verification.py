@@ -112,6 +112,7 @@ class Verification:
                     _("Events %(first)s to %(last)s do not add up to what was kept of them.")
                     % {"first": last - BLOCK + 1, "last": last},
                     last - BLOCK + 1,
+                    is_exact=False,
                 )
         self.note_root()
 
@@ -202,7 +203,8 @@ class Verification:
             self.cover(said.size, said.ts)
         for seq in self.anchors.hashes:
             if seq > self.report.size:
-                self.report.tampered(_("Event %d was printed and is missing: the end was cut off.") % seq, seq)
+                cut = _("Event %d was printed and is missing: the end was cut off.") % seq
+                self.report.tampered(cut, self.report.size + 1, is_exact=False)
             elif seq >= self.report.first:
                 self.cover(seq, None)
 
@@ -218,6 +220,7 @@ class Verification:
                 _("There were %(then)s events at %(about)s, now there are %(now)s: the end was cut off.")
                 % {"then": said.size, "about": about, "now": self.report.size},
                 self.report.size + 1,
+                is_exact=False,
             )
             return False
         if said.size < self.report.first - 1:
@@ -228,6 +231,7 @@ class Verification:
             _("The events do not add up to %(about)s: something from event %(first)s to %(last)s was changed.")
             % {"about": about, "first": good + 1, "last": said.size},
             good + 1,
+            is_exact=False,
         )
         return False
 
