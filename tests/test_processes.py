@@ -19,6 +19,7 @@ import pytest
 import requests
 
 from portal.getscreen.simulator import Simulator
+from tests import chain
 from tests.installation import PASSWORD, Installation, vendor_on_a_port, wait_until
 
 AT_ONCE = 20
@@ -115,8 +116,8 @@ def test_two_processes_ask_the_vendor_once_per_interval(running):
 
 
 def gapless(portal: Installation) -> None:
-    numbers = [row[0] for row in portal.ask("SELECT seq FROM audit_event ORDER BY seq")]
-    assert numbers == list(range(1, len(numbers) + 1))
+    assert portal.ask("SELECT 1 FROM audit_event")
+    assert chain.faults_in(portal.ask) == []
 
 
 def family(pid: int) -> list[int]:

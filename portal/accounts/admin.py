@@ -80,10 +80,10 @@ class AuditedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not subscript
 
 def values_of(form: Any) -> Changes:
     """Return what each changed field was and is. Of passwords only that they were set is said."""
-    changed = [name for name in form.changed_data if name in form.cleaned_data]
-    values: Changes = {"password": ["", "set"]} if any("password" in name for name in changed) else {}
-    for name in changed:
-        if "password" not in name:
+    # The form for passwords calls its change "password", which is none of its fields.
+    values: Changes = {"password": ["", "set"]} if any("password" in name for name in form.changed_data) else {}
+    for name in form.changed_data:
+        if "password" not in name and name in form.cleaned_data:
             values[name] = [shown(form.initial.get(name)), shown(form.cleaned_data[name])]
     return values
 

@@ -71,17 +71,17 @@ def append(
         "kind": kind,
         "phase": str(phase),
         "result": str(result),
-        "reference": reference,
+        "reference": storable(reference)[:32],
         "actor": actor_by_value(actor, where),
         "origin": {
             "network": origin.wider_network_of(where.ip or ""),
             "proxied": where.is_proxied,
             "agent": tag(where.user_agent),
         },
-        "target": f"{target_type}:{target_id[:64]}" if target_id else target_type,
+        "target": storable(f"{target_type}:{target_id}" if target_id else target_type)[:110],
         "facts": plain(facts or {}),
         "up": plain(up or {}),
-        "sys": {"release": settings.RELEASE, "node": NODE, "pid": os.getpid(), "program": PROGRAM},
+        "sys": plain({"release": settings.RELEASE, "node": NODE, "pid": os.getpid(), "program": PROGRAM}),
     }
     try:
         with transaction.atomic():

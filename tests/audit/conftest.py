@@ -62,7 +62,8 @@ def run_at_once(count: int, work: Callable[[int], Any]) -> list[Any]:
 def forget() -> None:
     triggers.drop(connection)
     with connection.cursor() as cursor:
-        cursor.execute("DELETE FROM audit_event")
+        for table in triggers.FIXED:
+            cursor.execute(f"DELETE FROM audit_{table}")
     Enrolment.objects.all().delete()
     User.objects.all().delete()
     triggers.reinstall()

@@ -11,6 +11,7 @@ from portal.accounts.forms import EnrolmentForm
 from portal.accounts.models import Enrolment, User, administrators, digest
 from portal.accounts.views import enrol_administrator
 from portal.audit.models import Event
+from tests import chain
 from tests.conftest import PASSWORD
 
 
@@ -34,6 +35,7 @@ def test_events_of_many_writers_have_no_gaps(at_once):
     assert sorted(seq for seqs in written for seq in seqs) == numbers(80)
     assert all(seqs == sorted(seqs) for seqs in written)
     assert at_once(1, lambda _: sorted(Event.objects.values_list("seq", flat=True))) == [numbers(80)]
+    assert at_once(1, lambda _: chain.faults_here()) == [[]]
 
 
 def test_whoever_rolls_back_leaves_no_gap(at_once):
@@ -49,6 +51,7 @@ def test_whoever_rolls_back_leaves_no_gap(at_once):
 
     assert at_once(6, write) == [None] * 6
     assert at_once(1, lambda _: sorted(Event.objects.values_list("seq", flat=True))) == [numbers(18)]
+    assert at_once(1, lambda _: chain.faults_here()) == [[]]
 
 
 def test_of_two_people_with_a_link_only_one_becomes_administrator(at_once):

@@ -61,7 +61,9 @@ def test_what_has_happened_after_all_is_settled_by_the_list(vendor, look, lost, 
     assert Snapshot.load().revision > before
     event = Event.objects.get(reference=op.reference, phase="reconciled")
     assert (event.result, event.actor_name) == ("ok", op.by.display_name)
-    assert "list has the new name" in str(event.data) or "closed" in str(event.data)
+    assert event.facts == {
+        "evidence": {"rename": "the list has the new name", "close": "the invitation is closed"}[verb]
+    }
 
 
 @pytest.mark.parametrize(("verb", "kind"), [("rename", "renamed"), ("close", "closed")])
