@@ -63,7 +63,8 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
 
     def authentication_failed(self, request: HttpRequest, **credentials: Any) -> None:
         super().authentication_failed(request, **credentials)
-        audit.record("signin.failed", result=Result.DENIED, actor_name=claimed_name(credentials))
+        if request.user.is_anonymous:  # else it is their password asked again, which has a kind of its own
+            audit.record("signin.failed", result=Result.DENIED, actor_name=claimed_name(credentials))
 
     def login(self, request: HttpRequest, user: User) -> None:
         try:
