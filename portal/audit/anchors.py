@@ -1,0 +1,90 @@
+"""What is known of the log outside of its database: checkpoints in their second place, lines of a log host.
+
+Reads only; what is written there is not trusted before its signature was checked.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from portal.audit import keys
+from portal.audit.checkpoints import Statement
+
+
+class AnchorsUnreadable(Exception):
+    """A file of anchors cannot be read or holds something else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """One signed checkpoint, read from outside."""
+
+    statement: Statement
+    note: str
+    source: str
+
+
+@dataclass(slots=True)
+class Anchors:
+    """Everything that was found outside."""
+
+    notes: list[Note] = field(default_factory=list)
+    hashes: dict[int, str] = field(default_factory=dict)  # of single events, from lines of `serve` and `watch`
+
+    @property
+    def newest(self) -> int:
+        """The last event that anything outside speaks of, 0 if nothing does."""
+        return max([0, *self.hashes, *(note.statement.size for note in self.notes)])
+
+
+def read(places: Iterable[Path]) -> Anchors:
+    """Return what the files, and all files of the folders, hold. Raises AnchorsUnreadable."""
+    anchors = Anchors()
+    for file in files_of(places):
+        try:
+            content = file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise AnchorsUnreadable(f"{file}: {error}") from None
+        take(content, str(file), anchors)
+    return anchors
+
+
+def files_of(places: Iterable[Path]) -> Iterator[Path]:
+    for place in places:
+        if place.is_dir():
+            yield from sorted(place.glob("checkpoints-*.txt"))
+        elif place.exists():
+            yield place
+        else:
+            raise AnchorsUnreadable(f"{place}: there is no such file or folder")
+
+
+def take(content: str, source: str, anchors: Anchors) -> None:
+    """Add what `content` holds: signed notes, and lines of JSON with `seq` and `hash`; others may stand between."""
+    lines = content.split("\n")
+    for number, line in enumerate(lines):
+        if line.startswith("{"):
+            take_line(line, source, anchors)
+        elif line.startswith(f"{keys.DASH} {keys.NAME} "):
+            start = number - 6  # five lines of text and an empty one stand before the signature
+            note = "\n".join(lines[max(start, 0) : number + 1]) + "\n"
+            try:
+                text, _, _ = keys.signer_of(note)
+                anchors.notes.append(Note(Statement.read(text.decode()), note, f"{source}:{number + 1}"))
+            except (ValueError, OverflowError) as error:
+                raise AnchorsUnreadable(f"{source}:{number + 1}: {error}") from None
+
+
+def take_line(line: str, source: str, anchors: Anchors) -> None:
+    try:
+        said = json.loads(line)
+    except ValueError:
+        return  # another program's line
+    seq, event_hash = said.get("seq"), said.get("hash")
+    if not (isinstance(seq, int) and isinstance(event_hash, str) and said.get("log") == "audit"):
+        return
+    if anchors.hashes.setdefault(seq, event_hash) != event_hash:
+        raise AnchorsUnreadable(f"{source} gives event {seq} two different hashes: were lines of two logs mixed?")

@@ -1,0 +1,85 @@
+"""Changing the signing key: the old key signs that the new one follows it, and the new one that it does.
+
+Whoever trusts the newest key can so trust what older ones signed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from portal import audit
+from portal.audit import checkpoints, keys
+from portal.audit.keys import PublicKey, SigningKey
+from portal.audit.kinds import Result
+
+
+def statement(old: str, new: str) -> bytes:
+    """Return what both keys sign: their public halves in hex digits."""
+    return f"portal-audit-key-rotation-v1\n{old}\n{new}\n".encode()
+
+
+def rotate() -> tuple[PublicKey, PublicKey]:
+    """Replace the signing key and return the old and the new public one. The old file stays beside it.
+
+    The event comes first: a key that signs must be one that the log knows. Raises KeyUnusable.
+    """
+    file, old, new = keys.key_file(), keys.current(), SigningKey.new()
+    checkpoints.seal()  # the last one of the old key
+    said = statement(old.public.hex, new.public.hex)
+    file.with_name(f"{file.name}.next").unlink(missing_ok=True)  # of a rotation that was interrupted
+    new.write_new(file.with_name(f"{file.name}.next"))
+    audit.record(
+        "audit.key_rotated",
+        result=Result.OK,
+        facts={
+            "old": old.public.id,
+            "old_public": old.public.hex,
+            "key": new.public.id,
+            "public": new.public.hex,
+            "old_signature": old.sign(said).hex(),
+            "signature": new.sign(said).hex(),
+        },
+    )
+    file.rename(file.with_name(f"{file.name}.{old.public.id}"))
+    file.with_name(f"{file.name}.next").rename(file)
+    checkpoints.seal()
+    return old.public, new.public
+
+
+class Trust:
+    """Which keys count: those given, and those that handed over to them, by both signatures."""
+
+    def __init__(self, given: Iterable[PublicKey]) -> None:
+        self.trusted = {key.hash: key for key in given}
+        self.named: dict[bytes, PublicKey] = {}  # in the log, whoever wrote it
+        self.handovers: list[tuple[PublicKey, PublicKey]] = []
+
+    def learn(self, kind: str, facts: dict[str, Any]) -> None:
+        """Take in what an event says about keys; a hand-over counts only if both signed it."""
+        try:
+            new = PublicKey.from_hex(facts["public"])
+            self.named[new.hash] = new
+            if kind != "audit.key_rotated":
+                return
+            old = PublicKey.from_hex(facts["old_public"])
+            said = statement(old.hex, new.hex)
+            both = old.verifies(bytes.fromhex(facts["old_signature"]), said) and new.verifies(
+                bytes.fromhex(facts["signature"]), said
+            )
+        except (KeyError, ValueError, TypeError):
+            return
+        if both:
+            self.handovers.append((old, new))
+
+    def judge(self, key_hash: bytes, signature: bytes, text: bytes) -> str:
+        """Return "trusted", "unendorsed" (a good signature of a key the log names), "unknown" or "wrong"."""
+        for old, new in reversed(self.handovers):
+            if new.hash in self.trusted:
+                self.trusted.setdefault(old.hash, old)
+        key = self.trusted.get(key_hash) or self.named.get(key_hash)
+        if key is None:
+            return "unknown"
+        if not key.verifies(signature, text):
+            return "wrong"
+        return "trusted" if key_hash in self.trusted else "unendorsed"
