@@ -13,6 +13,7 @@ from django.db import connections
 from gunicorn.app.base import BaseApplication
 
 from invitations.watcher import Watcher
+from portal.audit import program
 
 # Longer than the longest vendor call (12 s) with its look-back and waits for the database.
 WORKER_TIMEOUT = 60
@@ -40,6 +41,7 @@ class Server(BaseApplication):  # type: ignore[misc]
             "proc_name": "getscreen-portal",
             "post_worker_init": start_watcher,
             "worker_exit": stop_watcher,
+            "on_exit": stop,
         }
         super().__init__()
 
@@ -67,3 +69,8 @@ def stop_watcher(arbiter: Any, worker: Any) -> None:
     watcher = getattr(worker, "watcher", None)
     if watcher is not None:
         watcher.stop()
+
+
+def stop(arbiter: Any) -> None:
+    """Record the end, in the process that has started the workers and outlives them."""
+    program.stopped()

@@ -18,5 +18,6 @@ urlpatterns = [
     path("invitations/<slug:public_id>/rename/", views.rename, name="invitation_rename"),
     path("invitations/<slug:public_id>/preview/", views.preview, name="invitation_preview"),
     path("invitations/<slug:public_id>/qr/", views.qr, name="invitation_qr"),
+    path("invitations/<slug:public_id>/copied/", views.copied, name="invitation_copied"),
     path("history/", views.history, name="history"),
 ]

@@ -15,6 +15,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.utils import timezone
 
+from portal import audit
 from portal.audit import triggers
 
 
@@ -53,7 +54,13 @@ def readyz(request: HttpRequest) -> JsonResponse:
 def database_problem() -> str:
     if has_pending_migrations():
         return "migrations"
-    return "" if triggers.are_installed(connection) else "audit"
+    if not triggers.are_installed(connection):
+        return "audit"
+    try:
+        audit.ensure_writable()
+    except audit.Unavailable:
+        return "audit"
+    return ""
 
 
 _migrated = False

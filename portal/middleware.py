@@ -28,6 +28,7 @@ PARTS = frozenset(
         "board_waiting",
         "invitation_live",
         "invitation_connect",
+        "invitation_copied",
         "invitation_preview",
         "invitation_qr",
     }

@@ -51,6 +51,8 @@ invitations/<slug:public_id>/close/                       GET   302  403  200  4
 invitations/<slug:public_id>/close/                       POST  302  403  302  403  302  403  302  302
 invitations/<slug:public_id>/preview/                     GET   302  403  200  200  200  403  200  200
 invitations/<slug:public_id>/preview/                     POST  302  405  405  405  405  405  405  405
+invitations/<slug:public_id>/copied/                      GET   302  405  405  405  405  405  405  405
+invitations/<slug:public_id>/copied/                      POST  302  403  400  400  400  403  400  400
 invitations/<slug:public_id>/qr/                          GET   302  403  200  200  200  403  200  200
 invitations/<slug:public_id>/qr/                          POST  302  405  405  405  405  405  405  405
 accounts/login/                                           GET   200  302  302  302  302  302  302  302
@@ -298,7 +300,7 @@ def test_without_a_role_one_cannot_learn_which_invitations_exist(cast, route, me
 
 @pytest.mark.parametrize("route", [route for route in EVERY if "<slug:public_id>" in route])
 def test_an_invitation_that_does_not_exist_is_404(cast, route):
-    method = "POST" if route.endswith("connect/") else "GET"
+    method = "POST" if route.endswith(("connect/", "copied/")) else "GET"
     answer = send(cast.browser("root"), method, f"/{route}".replace("<slug:public_id>", "nothing-there"))
     assert answer.status_code == 404
 

@@ -8,6 +8,12 @@ function select(button) {
   said.textContent = words.blocked;
 }
 
+async function tell(button) {
+  const csrfmiddlewaretoken = document.querySelector("[name=csrfmiddlewaretoken]").value;
+  const body = new URLSearchParams({ what: button.dataset.what, csrfmiddlewaretoken });
+  await fetch(button.closest("[data-copied]").dataset.copied, { method: "POST", body, keepalive: true });
+}
+
 addEventListener("click", async (event) => {
   const button = event.target.closest("[data-copy]");
   if (!button) return;
@@ -16,6 +22,7 @@ addEventListener("click", async (event) => {
   } catch {
     return select(button);
   }
+  tell(button).catch(() => {}); // it is copied all the same
   button.dataset.done = "";
   said.textContent = words.copied;
   setTimeout(() => {

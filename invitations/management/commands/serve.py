@@ -12,7 +12,7 @@ from invitations import static_files
 from invitations.operations import abandon_interrupted
 from invitations.server import Server
 from portal import audit
-from portal.audit.kinds import Result
+from portal.audit import lines, program
 
 
 class Command(BaseCommand):
@@ -29,10 +29,19 @@ class Command(BaseCommand):
         self.check(include_deployment_checks=True, fail_level=checks.CRITICAL)  # says what is unwise
         self.check()  # stops at what is wrong
         static_files.ensure_collected()
-        abandon_interrupted()
-        audit.record("system.started", result=Result.OK)
+        lines.speak()
+        begin()
         self.stdout.write(f"Listening on {options['bind']}")
         Server(bind=options["bind"], workers=options["workers"], threads=options["threads"]).run()
+
+
+def begin() -> None:
+    """Settle what a crash has left and record the start. Raises CommandError if that cannot be recorded."""
+    try:
+        abandon_interrupted()
+        program.started()
+    except audit.Unavailable as error:
+        raise CommandError(f"The audit log cannot be written, so the portal does not start: {error}") from None
 
 
 def refuse_unmigrated() -> None:

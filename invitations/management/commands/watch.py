@@ -7,8 +7,9 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from invitations.management.commands.serve import refuse_unmigrated
+from invitations.management.commands.serve import begin, refuse_unmigrated
 from invitations.watcher import Watcher
+from portal.audit import lines, program
 
 
 class Command(BaseCommand):
@@ -20,6 +21,8 @@ class Command(BaseCommand):
             raise CommandError("Set GETSCREEN_API_KEY (Getscreen profile, Integration → HTTP API).")
         refuse_unmigrated()
         self.check()
+        lines.speak()
+        begin()
         watcher = Watcher()
 
         def stop(signum: int, frame: FrameType | None) -> None:
@@ -28,3 +31,4 @@ class Command(BaseCommand):
         signal.signal(signal.SIGTERM, stop)
         signal.signal(signal.SIGINT, stop)
         watcher.run()
+        program.stopped()
