@@ -26,6 +26,10 @@ for name in (
     "POLL_SECONDS",
     "IDLE_POLL_SECONDS",
     "TIME_ZONE",
+    "LOG_FORMAT",
+    "SYSLOG_URL",
+    "SYSLOG_CA_FILE",
+    "AUDIT_CHECKPOINT_DIR",
 ):
     os.environ.pop(name, None)
 

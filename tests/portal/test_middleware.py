@@ -8,7 +8,7 @@ from django.db import InterfaceError, OperationalError, connection
 from django.test import Client
 
 from invitations.models import Invitation, Snapshot
-from portal import health
+from portal import health, log
 from portal.audit.models import Event
 from portal.middleware import page_to_return_to
 from tests.conftest import PASSWORD, Browser
@@ -323,6 +323,14 @@ def test_our_fault_is_a_page_even_without_a_database(agent, browser_of, monkeypa
         answer = browser.get("/")
     assert answer.status_code == 500
     assert "Something broke on our side" in answer.content.decode()
+
+
+def test_the_answer_names_its_reference(anonymous, db):
+    for path in ("/accounts/login/", "/nothing/", "/healthz", "/static/css/base.css"):
+        answer = anonymous.get(path)
+        answer.close()
+        assert answer.headers["X-Request-Id"] == answer.wsgi_request.reference
+        assert log.reference.get() == ""
 
 
 # --- without a session

@@ -9,6 +9,8 @@ from django.core.management.base import BaseCommand, CommandError
 
 from invitations.management.commands.serve import refuse_unmigrated
 from invitations.watcher import Watcher
+from portal import log
+from portal.audit import lines
 
 
 class Command(BaseCommand):
@@ -18,6 +20,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if not settings.GETSCREEN_API_KEY:
             raise CommandError("Set GETSCREEN_API_KEY (Getscreen profile, Integration → HTTP API).")
+        log.speak()
+        lines.speak()
         refuse_unmigrated()
         self.check()
         watcher = Watcher()
