@@ -1,7 +1,7 @@
 """The production server: gunicorn with threads, because pages wait while the vendor thinks.
 
-Each worker process carries a watcher thread. Nothing is written to an access log: addresses of
-enrolment and password reset are secrets.
+Each worker process carries a watcher thread, and one that forwards the audit log. Nothing is
+written to an access log: addresses of enrolment and password reset are secrets.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger as GunicornLogger
 
 from invitations.watcher import Watcher
+from portal.audit.forwarding import Forwarder
 
 # Longer than the longest vendor call (12 s) with its look-back and waits for the database.
 WORKER_TIMEOUT = 60
@@ -71,11 +72,12 @@ class Server(BaseApplication):  # type: ignore[misc]
 
 
 def start_watcher(worker: Any) -> None:
-    worker.watcher = Watcher()
+    worker.watcher, worker.forwarder = Watcher(), Forwarder()
     worker.watcher.start()
+    worker.forwarder.start()
 
 
 def stop_watcher(arbiter: Any, worker: Any) -> None:
-    watcher = getattr(worker, "watcher", None)
-    if watcher is not None:
-        watcher.stop()
+    for name in ("watcher", "forwarder"):
+        if hasattr(worker, name):
+            getattr(worker, name).stop()

@@ -11,6 +11,7 @@ from invitations.management.commands.serve import refuse_unmigrated
 from invitations.watcher import Watcher
 from portal import log
 from portal.audit import lines
+from portal.audit.forwarding import Forwarder
 
 
 class Command(BaseCommand):
@@ -24,11 +25,13 @@ class Command(BaseCommand):
         lines.speak()
         refuse_unmigrated()
         self.check()
-        watcher = Watcher()
+        watcher, forwarder = Watcher(), Forwarder()
 
         def stop(signum: int, frame: FrameType | None) -> None:
             watcher.stopping.set()
 
         signal.signal(signal.SIGTERM, stop)
         signal.signal(signal.SIGINT, stop)
+        forwarder.start()
         watcher.run()
+        forwarder.stop()
