@@ -101,6 +101,12 @@ def test_the_portal_is_not_ready_while_a_trigger_is_weaker(db, anonymous, statem
             cursor.execute(statement)
     answer = anonymous.get("/readyz")
     assert answer.status_code == 503
-    assert answer.json() == {"ready": False, "problem": "audit", "seconds_since_sync": None}
+    assert answer.json() == {
+        "ready": False,
+        "problem": "audit",
+        "seconds_since_sync": None,
+        "minutes_since_anchor": None,
+        "forward_lag": None,
+    }
     triggers.reinstall()
     assert anonymous.get("/readyz").status_code == 200
