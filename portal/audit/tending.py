@@ -98,7 +98,7 @@ class Clock:
             return
         ahead = (self.last[0] - last[0]) - (self.last[1] - last[1])
         if ahead > JUMP:
-            self.tell(int(ahead))
+            self.tell(round(ahead))
 
     def tell(self, seconds: int) -> None:
         """Record the jump, unless another process has just done so."""
