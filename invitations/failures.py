@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
@@ -255,15 +256,27 @@ class FailurePages:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        if isinstance(exception, DatabaseError):
+            exception = log_trouble(exception) or exception
         if not isinstance(exception, Failing):
             return None
-        if isinstance(exception, audit.Unavailable):
-            logger.error("The audit log cannot be written: %s", type(exception.__cause__ or exception).__name__)
         failure = describe(request, exception)
         template, context = form_page(request)
         return render(
             request, template, context | {"failure": failure, "form_token": new_token()}, status=failure.wording.status
         )
+
+
+def log_trouble(error: DatabaseError) -> audit.Unavailable | None:
+    """Return what an error of the database means for the log, if that is what cannot be written."""
+    if not isinstance(error, audit.Unavailable):
+        try:
+            audit.ensure_writable()
+        except audit.Unavailable as unavailable:
+            return log_trouble(unavailable)
+        return None
+    logger.error("The audit log cannot be written: %s", type(error.__cause__ or error).__name__)
+    return error
 
 
 def form_page(request: HttpRequest) -> tuple[str, dict[str, Any]]:

@@ -199,6 +199,10 @@ class UserAdmin(AuditedAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
             sessions.end_others(obj, by=request.user, but=request.session.session_key)
         return entry
 
+    def add_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        with audit.writing() if request.method == "POST" else nullcontext():
+            return super().add_view(request, *args, **kwargs)
+
     def user_change_password(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         with audit.writing() if request.method == "POST" else nullcontext():
             return super().user_change_password(request, *args, **kwargs)

@@ -125,7 +125,7 @@ class Sender:
         if not settings.SYSLOG_URL or time.monotonic() < self.not_before:
             return False
         if not self.lease.take():
-            self.drop()
+            self.part()
             return False
         deadline = time.monotonic() + within
         try:
@@ -137,7 +137,7 @@ class Sender:
         except syslog.Broken as error:
             self.fail(error)
         except Overtaken:
-            self.drop()
+            self.part()
         else:
             return has_more
         return False
@@ -251,16 +251,20 @@ class Sender:
         self.link = None
         self.unsettled.clear()
 
-    def close(self, within: float = 2.0) -> None:
-        """End the connection so that, if the server answers, nothing need be sent again after a restart."""
-        if self.link is not None:
-            if self.link.finish(within):
-                with suppress(Overtaken):
-                    self.advance(self.sent)
-            else:
-                self.doubt = max(self.began, self.sent - REACH)
+    def part(self, within: float = 1.0) -> bool:
+        """End the connection; say whether the server has read all of it. If not, others must send it again."""
+        is_read = self.link is not None and self.link.finish(within)
+        if self.link is not None and not is_read:
+            self.doubt = max(self.began, self.sent - REACH)
         self.drop()
         self.go_back()
+        return is_read
+
+    def close(self) -> None:
+        """End in good order: if the server confirms, nothing need be sent again after a restart."""
+        if self.part():
+            with suppress(Overtaken):
+                self.advance(self.sent)
         self.lease.release()
 
 
@@ -347,5 +351,6 @@ class Forwarder:
             logger.warning("The forwarder could not use the database")
         except Exception:
             logger.exception("A round of the forwarder failed")
-        self.sender.drop()
+        with suppress(AnyDatabaseError):
+            self.sender.part()
         return False

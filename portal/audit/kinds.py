@@ -150,7 +150,7 @@ KINDS: dict[str, Kind] = {
     "audit.key_rotated": Kind(_("Signing key changed"), _("changed the key for checkpoints from %(old)s to %(key)s")),
     "audit.triggers": Kind(
         _("Triggers checked"),
-        _("found the triggers of the audit log in place again"),
+        _("has the triggers of the audit log in place again"),
         _("found the triggers of the audit log changed"),
     ),
     "audit.anchor": Kind(

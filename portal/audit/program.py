@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
-from importlib import import_module
 from typing import Any
 
 from django.conf import settings
@@ -48,7 +47,7 @@ def stopped() -> None:
 
 def digests() -> dict[str, str]:
     """Return a digest of each setting's value, by name."""
-    names = [name for name in vars(import_module(settings.SETTINGS_MODULE)) if name.isupper()]
+    names = [name for name in dir(settings) if name.isupper() and settings.is_overridden(name)]  # type: ignore[misc]
     return {name: digest(name, shown(getattr(settings, name))) for name in names if name not in NOT_OURS}
 
 

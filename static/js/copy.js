@@ -3,14 +3,12 @@ const said = document.getElementById("said");
 const words = document.getElementById("words")?.dataset ?? {};
 
 function select(button) {
-  const shown = document.getElementById(button.dataset.shown) ?? button;
-  getSelection().selectAllChildren(shown);
+  getSelection().selectAllChildren(document.getElementById(button.dataset.shown) ?? button);
   said.textContent = words.blocked;
 }
 
 async function tell(button) {
-  const csrfmiddlewaretoken = document.querySelector("[name=csrfmiddlewaretoken]").value;
-  const body = new URLSearchParams({ what: button.dataset.what, csrfmiddlewaretoken });
+  const body = new URLSearchParams([...new FormData(document.getElementById("connect")), ["what", button.dataset.what]]);
   await fetch(button.closest("[data-copied]").dataset.copied, { method: "POST", body, keepalive: true });
 }
 
