@@ -19,6 +19,7 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.csp import CSP
 
+from portal import ownership
 from portal.getscreen.links import AllowedHosts
 from portal.getscreen.types import Secret
 
@@ -200,6 +201,8 @@ DATABASES: dict[str, dict[str, Any]] = {
 }
 if DATABASES["default"]["ENGINE"] not in ("django.db.backends.sqlite3", "django.db.backends.postgresql"):
     raise ImproperlyConfigured("DATABASE_URL must name SQLite or PostgreSQL: the audit log's triggers know no other.")
+# The role that a migration gives its rights to, where another one owns the tables.
+DATABASE_RUNTIME_ROLE = ownership.runtime_role
 DATABASES["default"].update(ATOMIC_REQUESTS=False, CONN_MAX_AGE=None, CONN_HEALTH_CHECKS=True)
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # FULL makes a committed audit entry survive a crash of the machine; IMMEDIATE avoids lock upgrades.
