@@ -214,6 +214,9 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
 # The key under the audit log's checkpoints, and where each checkpoint is written a second time: another disk or host.
 AUDIT_KEY_FILE = Path(text("AUDIT_KEY_FILE", str(BASE_DIR / "var" / "keys" / "audit.pem")))
 AUDIT_CHECKPOINT_DIR = Path(folder) if (folder := text("AUDIT_CHECKPOINT_DIR")) else None
+# Where every event is sent as well, and whose signature that server's certificate must carry.
+SYSLOG_URL = text("SYSLOG_URL")
+SYSLOG_CA_FILE = text("SYSLOG_CA_FILE")
 CACHES = {
     "default": {
         # In the database, so that limits hold across workers; at the default of 300 entries a
@@ -376,12 +379,13 @@ if INSECURE_HTTP:
 
 # --- Logs ------------------------------------------------------------------------------------------
 
+LOG_FORMAT = choice("LOG_FORMAT", ("json", "text"), default="json")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "filters": {"redact": {"()": "portal.log.Redact"}},
-    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["redact"]}},
+    "formatters": {"json": {"()": "portal.log.Json"}, "text": {"()": "portal.log.Text"}},
+    "handlers": {"console": {"()": "portal.log.Console", "formatter": LOG_FORMAT, "filters": ["redact"]}},
     "root": {"handlers": ["console"], "level": "INFO"},
     "loggers": {
         "django": {"handlers": ["console"], "level": "INFO", "propagate": False},

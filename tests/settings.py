@@ -29,6 +29,9 @@ for name in (
     "IDLE_POLL_SECONDS",
     "TIME_ZONE",
     "AUDIT_KEY_FILE",
+    "LOG_FORMAT",
+    "SYSLOG_URL",
+    "SYSLOG_CA_FILE",
     "AUDIT_CHECKPOINT_DIR",
 ):
     os.environ.pop(name, None)

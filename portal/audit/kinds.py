@@ -161,6 +161,11 @@ KINDS: dict[str, Kind] = {
     "audit.forward": Kind(
         _("Forwarding"), _("reached the syslog server again"), _("could not reach the syslog server")
     ),
+    "audit.forward_skipped": Kind(
+        _("Forwarding gap"),
+        _("sent everything to the syslog server"),
+        _("could not send %(count)s events to the syslog server: they were purged before"),
+    ),
     "audit.forward_tested": Kind(
         _("Forwarding tested"),
         _("sent a test message to the syslog server"),

@@ -15,7 +15,7 @@ from django.db import connection
 from django.utils import timezone
 
 from portal import audit
-from portal.audit import checkpoints, triggers
+from portal.audit import checkpoints, nightly, triggers
 from portal.audit.kinds import Result
 from portal.audit.models import Event, Standing
 
@@ -33,6 +33,7 @@ def tend() -> None:
     attempt("the clock", clock.watch)
     attempt("the triggers", watch_triggers)
     attempt("the checkpoints", checkpoints.tend)
+    attempt("the nightly check", nightly.verify_if_due)
 
 
 def attempt(what: str, work: Callable[[], None]) -> None:

@@ -9,7 +9,9 @@ from django.core.management.base import BaseCommand, CommandError
 
 from invitations.management.commands.serve import begin, refuse_unmigrated
 from invitations.watcher import Watcher
+from portal import log
 from portal.audit import lines, program
+from portal.audit.forwarding import Forwarder
 
 
 class Command(BaseCommand):
@@ -19,16 +21,19 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if not settings.GETSCREEN_API_KEY:
             raise CommandError("Set GETSCREEN_API_KEY (Getscreen profile, Integration → HTTP API).")
+        log.speak()
+        lines.speak()
         refuse_unmigrated()
         self.check()
-        lines.speak()
         begin()
-        watcher = Watcher()
+        watcher, forwarder = Watcher(), Forwarder()
 
         def stop(signum: int, frame: FrameType | None) -> None:
             watcher.stopping.set()
 
         signal.signal(signal.SIGTERM, stop)
         signal.signal(signal.SIGINT, stop)
+        forwarder.start()
         watcher.run()
         program.stopped()
+        forwarder.stop()
