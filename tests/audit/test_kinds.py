@@ -86,6 +86,7 @@ FIXTURES: dict[str, tuple[Fixture, tuple[str, ...]]] = {
     "audit.triggers": ({"facts": {"names": ["audit_event_next"]}}, (FAILED, OK)),
     "audit.anchor": ({}, (FAILED, OK)),
     "audit.forward": ({}, (FAILED, OK)),
+    "audit.forward_skipped": ({"facts": {"count": 12}}, (FAILED,)),
     "audit.forward_tested": ({}, (FAILED, OK)),
     "system.started": ({}, (OK,)),
     "system.stopped": ({}, (OK,)),
