@@ -30,6 +30,8 @@ PARTS = frozenset(
         "invitation_connect",
         "invitation_preview",
         "invitation_qr",
+        "invitation_evidence",
+        "history_export",
     }
 )
 
