@@ -12,7 +12,6 @@ from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
-from django.db.models import Q
 from django.http import Http404, HttpResponse, HttpResponseBadRequest, HttpResponseRedirect, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
@@ -308,18 +307,15 @@ def copied(request: SignedInRequest, public_id: str) -> HttpResponse:
 @require(roles.SEE)
 def history(request: SignedInRequest) -> HttpResponse:
     """List closed invitations, the last closed first, with search."""
-    query = request.GET.get("q", "").replace("\x00", "").strip()[:100]
-    rows = Invitation.objects.visible_to(request.user).filter(status=Status.CLOSED).order_by("-closed_at", "-pk")
-    if query:
-        rows = rows.filter(matching(query, may_see_codes=request.user.has_perm(roles.SEE_CODES)))
+    query = asked_for(request)
+    rows = Invitation.objects.visible_to(request.user).closed(
+        query, may_see_codes=request.user.has_perm(roles.SEE_CODES)
+    )
     page = Paginator(rows, HISTORY_PAGE).get_page(request.GET.get("page"))
     return render(
         request, "invitations/history.html", {"page_obj": page, "query": query, "total": page.paginator.count}
     )
 
 
-def matching(query: str, *, may_see_codes: bool) -> Q:
-    found = Q(client_name__icontains=query) | Q(ticket__icontains=query) | Q(created_by_name__icontains=query)
-    found |= Q(taken_by_name__icontains=query) | Q(note__icontains=query)
-    digits = "".join(query.split())
-    return found | Q(code__contains=digits) if may_see_codes and digits.isdigit() else found
+def asked_for(request: SignedInRequest) -> str:
+    return request.GET.get("q", "").replace("\x00", "").strip()[:100]

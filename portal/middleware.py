@@ -34,6 +34,8 @@ PARTS = frozenset(
         "invitation_copied",
         "invitation_preview",
         "invitation_qr",
+        "invitation_evidence",
+        "history_export",
     }
 )
 

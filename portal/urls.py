@@ -4,12 +4,14 @@ from django.contrib import admin
 from django.urls import include, path
 
 from portal import views
-from portal.accounts import access
+from portal.accounts import access, roles
+from portal.audit import export_page
 from portal.audit import views as audit
 
 urlpatterns = [
     path("", include("invitations.urls")),
     path("audit/", access.require(*access.AUDIT)(audit.log), name="audit_log"),
+    path("audit/export/", access.require(roles.AUDIT_ALL)(export_page.export), name="audit_export"),
     path("accounts/", include("portal.accounts.urls")),
     path("admin/", admin.site.urls),
 ]

@@ -35,6 +35,10 @@ board/alerts/                                             GET   302  405  405  4
 board/alerts/                                             POST  302  403  302  302  302  302  302  302
 history/                                                  GET   302  403  200  200  200  200  200  200
 history/                                                  POST  302  405  405  405  405  405  405  405
+history/export/                                           GET   302  405  405  405  405  405  405  405
+history/export/                                           POST  302  403  200  200  200  200  200  200
+audit/export/                                             GET   302  403  403  403  403  200  200  200
+audit/export/                                             POST  302  403  403  403  403  422  422  422
 audit/                                                    GET   302  403  200  200  200  200  200  200
 audit/                                                    POST  302  403  405  405  405  405  405  405
 invitations/new/                                          GET   302  403  200  200  200  403  200  200
@@ -55,6 +59,8 @@ invitations/<slug:public_id>/copied/                      GET   302  405  405  4
 invitations/<slug:public_id>/copied/                      POST  302  403  400  400  400  403  400  400
 invitations/<slug:public_id>/qr/                          GET   302  403  200  200  200  403  200  200
 invitations/<slug:public_id>/qr/                          POST  302  405  405  405  405  405  405  405
+invitations/<slug:public_id>/evidence/                    GET   302  405  405  405  405  405  405  405
+invitations/<slug:public_id>/evidence/                    POST  302  403  403  403  403  200  200  200
 accounts/login/                                           GET   200  302  302  302  302  302  302  302
 accounts/login/                                           POST  200  302  302  302  302  302  302  302
 accounts/logout/                                          GET   302  200  200  200  200  200  200  200
@@ -302,7 +308,7 @@ def test_without_a_role_one_cannot_learn_which_invitations_exist(cast, route, me
 
 @pytest.mark.parametrize("route", [route for route in EVERY if "<slug:public_id>" in route])
 def test_an_invitation_that_does_not_exist_is_404(cast, route):
-    method = "POST" if route.endswith(("connect/", "copied/")) else "GET"
+    method = "POST" if route.endswith(("connect/", "copied/", "evidence/")) else "GET"
     answer = send(cast.browser("root"), method, f"/{route}".replace("<slug:public_id>", "nothing-there"))
     assert answer.status_code == 404
 
