@@ -62,6 +62,16 @@ class InvitationQuerySet(models.QuerySet["Invitation"]):
     def of_account(self, fingerprint: str) -> InvitationQuerySet:
         return self.filter(account=fingerprint)
 
+    def closed(self, query: str = "", *, may_see_codes: bool = False) -> InvitationQuerySet:
+        """Return closed ones, the last closed first: all, or those in which a text or (if seen) a code is found."""
+        rows = self.filter(status=Status.CLOSED).order_by("-closed_at", "-pk")
+        if not query:
+            return rows
+        fields = ("client_name", "ticket", "created_by_name", "taken_by_name", "note")
+        found = Q.create([(f"{field}__icontains", query) for field in fields], connector=Q.OR)
+        digits = "".join(query.split())
+        return rows.filter(found | Q(code__contains=digits) if may_see_codes and digits.isdigit() else found)
+
     def on_board(self, now: datetime) -> InvitationQuerySet:
         """Open ones, and those closed a moment ago."""
         return self.filter(~Q(status=Status.CLOSED) | Q(closed_at__gte=now - RECENTLY_CLOSED))

@@ -12,8 +12,7 @@ from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
-from django.db.models import Q
-from django.http import Http404, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.http import Http404, HttpResponse, HttpResponseBadRequest, HttpResponseRedirect, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.utils.translation import get_language
@@ -32,6 +31,7 @@ from portal.accounts.access import Access, SignedInRequest, require
 from portal.getscreen.types import ConnectLink
 
 HISTORY_PAGE = 50
+COPIES = ("code", "link", "message")
 RECORD_CHOICES = {"yes": True, "no": False}
 
 
@@ -275,10 +275,11 @@ def preview(request: SignedInRequest, public_id: str) -> HttpResponse:
 @require_GET
 @require(roles.SEE_CODES)
 def qr(request: SignedInRequest, public_id: str) -> HttpResponse:
-    """Return the client's link as a QR code."""
+    """Return the client's link as a QR code. The invitation's page loads it once each time it is opened."""
     invitation = find(request, public_id)
     if not (invitation.invite_url and invitation.is_open):
         raise Http404
+    actions.reveal(invitation=invitation, by=request.user, what="qr")
     image = io.BytesIO()
     segno.make(invitation.invite_url, error="m").save(
         image, kind="svg", border=2, xmldecl=False, dark="#000", light="#fff"
@@ -286,22 +287,35 @@ def qr(request: SignedInRequest, public_id: str) -> HttpResponse:
     return HttpResponse(image.getvalue(), content_type="image/svg+xml")
 
 
+@require_POST
+@require(roles.SEE_CODES)
+def copied(request: SignedInRequest, public_id: str) -> HttpResponse:
+    """Record that a page's button has copied the code, the link or the message.
+
+    It cannot see who reads the code from the screen, copies it by hand, prints it or has no JavaScript,
+    and believes the browser that something was copied.
+    """
+    invitation = find(request, public_id)
+    what = request.POST.get("what", "")
+    if what not in COPIES:
+        return HttpResponseBadRequest()
+    actions.reveal(invitation=invitation, by=request.user, what=what)
+    return HttpResponse(status=HTTPStatus.NO_CONTENT)
+
+
 @require_GET
 @require(roles.SEE)
 def history(request: SignedInRequest) -> HttpResponse:
     """List closed invitations, the last closed first, with search."""
-    query = request.GET.get("q", "").replace("\x00", "").strip()[:100]
-    rows = Invitation.objects.visible_to(request.user).filter(status=Status.CLOSED).order_by("-closed_at", "-pk")
-    if query:
-        rows = rows.filter(matching(query, may_see_codes=request.user.has_perm(roles.SEE_CODES)))
+    query = asked_for(request)
+    rows = Invitation.objects.visible_to(request.user).closed(
+        query, may_see_codes=request.user.has_perm(roles.SEE_CODES)
+    )
     page = Paginator(rows, HISTORY_PAGE).get_page(request.GET.get("page"))
     return render(
         request, "invitations/history.html", {"page_obj": page, "query": query, "total": page.paginator.count}
     )
 
 
-def matching(query: str, *, may_see_codes: bool) -> Q:
-    found = Q(client_name__icontains=query) | Q(ticket__icontains=query) | Q(created_by_name__icontains=query)
-    found |= Q(taken_by_name__icontains=query) | Q(note__icontains=query)
-    digits = "".join(query.split())
-    return found | Q(code__contains=digits) if may_see_codes and digits.isdigit() else found
+def asked_for(request: SignedInRequest) -> str:
+    return request.GET.get("q", "").replace("\x00", "").strip()[:100]

@@ -5,6 +5,7 @@ from django.urls import include, path
 
 from portal import views
 from portal.accounts import access, roles
+from portal.audit import export_page
 from portal.audit import views as audit
 
 urlpatterns = [
@@ -12,6 +13,7 @@ urlpatterns = [
     path("audit/", access.require(*access.AUDIT)(audit.log), name="audit_log"),
     path("audit/verify/", access.require(roles.AUDIT_ALL)(audit.verify), name="audit_verify"),
     path("audit/<int:seq>/", access.require(*access.AUDIT)(audit.event), name="audit_event"),
+    path("audit/export/", access.require(roles.AUDIT_ALL)(export_page.export), name="audit_export"),
     path("accounts/", include("portal.accounts.urls")),
     path("admin/", admin.site.urls),
 ]

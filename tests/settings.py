@@ -1,6 +1,8 @@
 """The portal's settings for tests: nothing from the developer's own environment, quick hashing."""
 
 import os
+import tempfile
+from pathlib import Path
 
 FROM_OUTSIDE = ("DATABASE_URL",)
 for name in [
@@ -26,8 +28,17 @@ for name in (
     "POLL_SECONDS",
     "IDLE_POLL_SECONDS",
     "TIME_ZONE",
+    "AUDIT_KEY_FILE",
+    "DATABASE_OWNER_URL",
+    "DATABASE_OWNER_URL_FILE",
+    "LOG_FORMAT",
+    "SYSLOG_URL",
+    "SYSLOG_CA_FILE",
+    "AUDIT_CHECKPOINT_DIR",
 ):
     os.environ.pop(name, None)
+
+os.environ["AUDIT_KEY_FILE"] = str(Path(tempfile.mkdtemp(prefix="portal-tests-")) / "audit.pem")
 
 from portal.settings import *  # noqa: E402, F403
 

@@ -36,6 +36,7 @@ class Access:
         self.manage_own = may(roles.MANAGE_OWN)
         self.manage_any = may(roles.MANAGE_ANY)
         self.see_audit = any(may(permission) for permission in AUDIT)
+        self.export_evidence = may(roles.AUDIT_ALL)
         self.administer = may(roles.ADMINISTER)
 
 

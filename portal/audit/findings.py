@@ -35,7 +35,8 @@ TITLES: dict[str, str | Promise] = {
 class Finding:
     grade: Grade
     text: str
-    seq: int | None = None  # the first event it is about
+    seq: int | None = None  # the event it is about, or the first it may be about
+    is_exact: bool = True
 
 
 @dataclass
@@ -51,14 +52,14 @@ class Report:
     findings: list[Finding] = field(default_factory=list)
     left_out: int = 0
 
-    def add(self, grade: Grade, text: str, seq: int | None = None) -> None:
+    def add(self, grade: Grade, text: str, seq: int | None = None, *, is_exact: bool = True) -> None:
         if sum(finding.grade == grade for finding in self.findings) < MOST:
-            self.findings.append(Finding(grade, text, seq))
+            self.findings.append(Finding(grade, text, seq, is_exact))
         else:
             self.left_out += 1
 
-    def tampered(self, text: str, seq: int | None = None) -> None:
-        self.add(Grade.TAMPERED, text, seq)
+    def tampered(self, text: str, seq: int | None = None, *, is_exact: bool = True) -> None:
+        self.add(Grade.TAMPERED, text, seq, is_exact=is_exact)
 
     def incomplete(self, text: str, seq: int | None = None) -> None:
         self.add(Grade.INCOMPLETE, text, seq)
@@ -74,9 +75,10 @@ class Report:
 
     @property
     def first_bad(self) -> int | None:
-        """The first event that does not fit, if one is known."""
-        bad = (finding.seq for finding in self.findings if finding.grade == Grade.TAMPERED)
-        return min((seq for seq in bad if seq is not None), default=None)
+        """The first event that does not fit; where only a range is known to hold it, the first of that."""
+        bad = [finding for finding in self.findings if finding.grade == Grade.TAMPERED and finding.seq is not None]
+        exact = [finding for finding in bad if finding.is_exact]
+        return min((finding.seq or 0 for finding in exact or bad), default=None)
 
     @property
     def sentences(self) -> list[str]:

@@ -149,6 +149,16 @@ class FilterForm(forms.Form):
         return {name: str(value) for name, value in found.items() if value}
 
     @property
+    def shown(self) -> list[tuple[Any, str]]:
+        """Label and value of each, to be read."""
+        return [(self.fields[name].label, self._in_words(name, value)) for name, value in self.filters.items()]
+
+    def _in_words(self, name: str, value: str) -> str:
+        choices = getattr(self.fields[name], "choices", [])
+        flat = [pair for entry in choices for pair in (entry[1] if isinstance(entry[1], list) else [entry])]
+        return str(dict(flat).get(value, value))
+
+    @property
     def digest(self) -> str:
         """What tells one set of filters from another, and not what they are."""
         return hashlib.sha256(urlencode(sorted(self.filters.items())).encode()).hexdigest()[:16]

@@ -1,7 +1,8 @@
 """Where the current request comes from, so that an event can say it without anybody passing it along."""
 
 import ipaddress
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
@@ -58,6 +59,16 @@ def current() -> Origin:
     return _current.get()
 
 
+@contextmanager
+def remembered(origin: Origin) -> Iterator[None]:
+    """Be at an origin again: what is sent bit by bit goes on after its request's middleware has ended."""
+    token = _current.set(origin)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
 class RememberOrigin:
     """Keep the request's origin for as long as the request lasts."""
 
@@ -65,11 +76,8 @@ class RememberOrigin:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        token = _current.set(of_request(request))
-        try:
+        with remembered(of_request(request)):
             return self.get_response(request)
-        finally:
-            _current.reset(token)
 
 
 SECRET_PARTS = ("token", "key")  # of addresses that are themselves a right: enrolment, password reset

@@ -58,6 +58,7 @@ class Verification:
         self.blocks = list(Block.objects.order_by("number").values_list("number", "root"))
         self.sizes = {checkpoint.size for checkpoint in self.checkpoints}
         self.sizes |= {note.statement.size for note in self.anchors.notes}
+        self.sizes |= {self.watermark.upto} if self.watermark else set()
         self.begin()
         self.walk()
         self.check_watermark()
@@ -75,7 +76,7 @@ class Verification:
         whole = [root for number, root in self.blocks if number < upto // BLOCK]
         if upto % BLOCK or len(whole) != upto // BLOCK:
             self.report.tampered(_("What is kept of the removed events does not reach up to event %d.") % upto, upto)
-            self.tree.blocks.size = upto // BLOCK
+            self.tree = Tree([bytes(32)] * (upto // BLOCK))  # adds up to nothing, as it should
         else:
             self.tree = Tree(bytes.fromhex(root) for root in whole)
         self.note_root()
@@ -112,6 +113,7 @@ class Verification:
                     _("Events %(first)s to %(last)s do not add up to what was kept of them.")
                     % {"first": last - BLOCK + 1, "last": last},
                     last - BLOCK + 1,
+                    is_exact=False,
                 )
         self.note_root()
 
@@ -202,7 +204,8 @@ class Verification:
             self.cover(said.size, said.ts)
         for seq in self.anchors.hashes:
             if seq > self.report.size:
-                self.report.tampered(_("Event %d was printed and is missing: the end was cut off.") % seq, seq)
+                cut = _("Event %d was printed and is missing: the end was cut off.") % seq
+                self.report.tampered(cut, self.report.size + 1, is_exact=False)
             elif seq >= self.report.first:
                 self.cover(seq, None)
 
@@ -218,6 +221,7 @@ class Verification:
                 _("There were %(then)s events at %(about)s, now there are %(now)s: the end was cut off.")
                 % {"then": said.size, "about": about, "now": self.report.size},
                 self.report.size + 1,
+                is_exact=False,
             )
             return False
         if said.size < self.report.first - 1:
@@ -228,6 +232,7 @@ class Verification:
             _("The events do not add up to %(about)s: something from event %(first)s to %(last)s was changed.")
             % {"about": about, "first": good + 1, "last": said.size},
             good + 1,
+            is_exact=False,
         )
         return False
 

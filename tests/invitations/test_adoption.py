@@ -47,7 +47,7 @@ def test_what_was_held_back_says_for_how_long(agent, vendor, look):
     look()
     assert not Invitation.objects.exists()
     Operation.objects.filter(pk=op.pk).update(started_at=timezone.now() - timedelta(seconds=40))
-    operations.finish(op, Operation.State.FAILED, {})
+    operations.finish(op, Operation.State.FAILED)
     Operation.objects.filter(pk=op.pk).update(started_at=timezone.now() - timedelta(seconds=40))
     look()
     assert Invitation.objects.get().is_external
