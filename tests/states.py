@@ -223,7 +223,7 @@ def audit_pages(browser: Browser, people: People, installation: Installation, ur
                 context = browser.new_context(
                     ignore_https_errors=True,
                     storage_state=people.cookies("agent" if name == "log-agent" else "auditor"),  # type: ignore[arg-type]
-                    viewport={"width": width, "height": height},
+                    viewport={"width": width, "height": 2_600 if name.startswith("event") else height},
                     color_scheme=theme,  # type: ignore[arg-type]
                     reduced_motion="reduce",
                 )
@@ -232,7 +232,7 @@ def audit_pages(browser: Browser, people: People, installation: Installation, ur
                 if name == "event-operation":
                     for summary in page.locator("main summary").all():
                         summary.click()
-                page.screenshot(path=folder / f"audit-{name}-{size}-{theme}.png", full_page=name.startswith("event"))
+                page.screenshot(path=folder / f"audit-{name}-{size}-{theme}.png")
                 context.close()
 
 

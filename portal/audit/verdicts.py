@@ -41,7 +41,7 @@ def of(standing: Standing, now: datetime) -> Verdict:
         return intact(standing, now, activity, tuple(findings))
     checked = [_("Checked %(when)s.") % {"when": moment(standing.verified_at, now)}] if standing.verified_at else []
     if state == "tampered":
-        text = " ".join([_("Changed: %(finding)s") % {"finding": first}])
+        text = _("Changed: %(finding)s") % {"finding": first}
         return Verdict(state, "danger", "error", text, " ".join(checked), activity, tuple(findings[1:]))
     if state == "incomplete":
         reason = first if findings else _("There is no outside copy to compare it with.")
@@ -49,7 +49,7 @@ def of(standing: Standing, now: datetime) -> Verdict:
         return Verdict(state, "caution", "warning", text, " ".join([*checked, anchored(standing, now)]).strip(),
                        activity, tuple(findings[1:]))  # fmt: skip
     if state == "failed":
-        text = _("The log could not be checked: %(finding)s") % {"finding": first}
+        text = _("The log could not be checked: %(reason)s.") % {"reason": first.rstrip(".")}
         return Verdict(state, "danger", "warning", text, " ".join(checked), activity, tuple(findings[1:]))
     return Verdict("", "info", "clock", _("Not checked yet"), _("The log is checked every night."), activity)
 

@@ -54,7 +54,7 @@ def test_without_an_outside_copy_nothing_is_called_intact(state, findings):
 
 def test_a_check_that_failed_says_why():
     found = verdict(verified_state="failed", verified_findings=["there is no key"])
-    assert found.title == "The log could not be checked: there is no key"
+    assert found.title == "The log could not be checked: there is no key."
     assert "intact" not in words(found).lower()
 
 
