@@ -241,6 +241,6 @@ def test_the_portal_is_not_ready_while_a_trigger_is_weaker(db, anonymous, statem
             cursor.execute(statement)
     answer = anonymous.get("/readyz")
     assert answer.status_code == 503
-    assert answer.json() == {"ready": False, "problem": "audit", "seconds_since_sync": None}
+    assert (answer.json()["ready"], answer.json()["problem"]) == (False, "audit")
     triggers.reinstall()
     assert anonymous.get("/readyz").status_code == 200
