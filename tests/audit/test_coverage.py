@@ -65,6 +65,10 @@ history/                                                 GET
 history/                                                 POST
 audit/                                                   GET  allowed=audit.viewed:ok
 audit/                                                   POST
+audit/verify/                                            GET
+audit/verify/                                            POST allowed=audit.verify_requested:ok
+audit/<int:seq>/                                         GET  allowed=audit.event_viewed:ok
+audit/<int:seq>/                                         POST
 invitations/new/                                         GET
 invitations/new/                                         POST
     refused=invitation.create:?,invitation.create:failed
