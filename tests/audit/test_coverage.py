@@ -15,6 +15,8 @@ import pytest
 from django.core.cache import cache
 
 from invitations.models import Operation, Snapshot
+from portal import audit
+from portal.audit import checkpoints
 from portal.audit.models import Event
 from tests.conftest import PASSWORD, Browser
 from tests.test_access import EXPECTED, Cast
@@ -27,6 +29,7 @@ POLICY = "admin/invitations/policy/<path:object_id>/change/"
 FORMS: dict[str, tuple[dict[str, str], dict[str, str]]] = {
     "board/alerts/": ({"signal": "on"}, {"signal": "?"}),
     "invitations/new/": ({"client_name": "Tilda"}, {"client_name": "x" * 500}),
+    "audit/export/": ({"form": "csv"}, {"form": "?"}),
     f"{HERE}rename/": ({"client_name": "Bo"}, {"client_name": "x" * 500}),
     f"{HERE}connect/": ({}, {}),
     f"{HERE}close/": ({}, {}),
@@ -48,6 +51,7 @@ PUBLIC_FORMS = ("accounts/login/", "accounts/password/reset/")  # for those who 
 VENDOR_CALLS = {
     "invitations/new/": ("create",),
     f"{HERE}connect/": ("connect",),
+    "audit/export/": ({"form": "csv"}, {"form": "?"}),
     f"{HERE}rename/": ("update",),
     f"{HERE}close/": ("close", "list"),
     f"{HERE}preview/": ("preview",),
@@ -63,10 +67,14 @@ board/alerts/                                            GET
 board/alerts/                                            POST
 history/                                                 GET
 history/                                                 POST
+history/export/                                          GET
+history/export/                                          POST allowed=history.exported:?,history.exported:ok
 audit/                                                   GET  allowed=audit.viewed:ok
 audit/                                                   POST
 audit/verify/                                            GET
 audit/verify/                                            POST allowed=audit.verify_requested:ok
+audit/export/                                            GET
+audit/export/                                            POST allowed=audit.exported:?,audit.exported:ok
 audit/<int:seq>/                                         GET  allowed=audit.event_viewed:ok
 audit/<int:seq>/                                         POST
 invitations/new/                                         GET
@@ -102,6 +110,8 @@ invitations/<slug:public_id>/copied/                     GET
 invitations/<slug:public_id>/copied/                     POST allowed=invitation.revealed:ok
 invitations/<slug:public_id>/qr/                         GET  allowed=invitation.qr:ok
 invitations/<slug:public_id>/qr/                         POST
+invitations/<slug:public_id>/evidence/                   GET
+invitations/<slug:public_id>/evidence/                   POST allowed=audit.evidence:?,audit.evidence:ok
 accounts/login/                                          GET
 accounts/login/                                          POST invalid=signin.failed:denied allowed=signin.ok:ok
 accounts/logout/                                         GET
@@ -237,9 +247,11 @@ class Visit:
             browser.force_login(person)
         after = Event.objects.count()
         if self.method == "POST":
-            browser.post(self.path, FORMS.get(self.route, ({}, {}))[form])
+            answer = browser.post(self.path, FORMS.get(self.route, ({}, {}))[form])
         else:
-            browser.get(self.path)
+            answer = browser.get(self.path)
+        for _part in answer.streaming_content if answer.streaming else ():
+            pass  # a download says how it ended when it has
         return told(after)
 
     def with_fault(self, fault: str) -> list[str]:
@@ -276,6 +288,8 @@ class Visit:
 @pytest.fixture
 def visit(make_person, vendor, look, request) -> Any:
     route, method = request.getfixturevalue("route"), request.getfixturevalue("method")
+    audit.record("system.started", result="ok")
+    checkpoints.seal()  # the first one introduces its key
     return Visit(Cast(make_person, vendor, look), route, method)
 
 

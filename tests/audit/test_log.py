@@ -337,4 +337,4 @@ def test_a_log_that_cannot_be_written_shows_nothing(auditor, browser_of, vendor)
         cursor.execute(full[connection.vendor])
     browser = browser_of(auditor)
     browser.raise_request_exception = False
-    assert browser.get(LOG).status_code == 500
+    assert browser.get(LOG).status_code == 503
