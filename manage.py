@@ -12,6 +12,9 @@ def main() -> None:
         from portal import embedded
 
         embedded.prepare()
+    from portal import ownership
+
+    ownership.choose(sys.argv[1] if len(sys.argv) > 1 else "")
     from django.core.management import execute_from_command_line
 
     execute_from_command_line(sys.argv)

@@ -241,14 +241,30 @@ def client_for(invitation: Invitation) -> Client:
 
 
 def look(*, invitation: Invitation, by: User) -> Picture:
-    """Return the current preview of the client's desktop; each look is an event."""
+    """Return the current preview of the client's desktop; each look is an event, or does not happen."""
     if not by.has_perm(roles.SEE_CODES) or Policy.load().previews == Policy.Previews.OFF:
         raise PermissionDenied
     client = client_for(invitation)
-    remote: RemoteInvitation = client.info(invitation.vendor_id)
-    picture = client.preview(remote.preview_url)
+    audit.ensure_writable()
+    try:
+        remote: RemoteInvitation = client.info(invitation.vendor_id)
+        picture = client.preview(remote.preview_url)
+    except GetscreenError as error:
+        up = facts_of(error)
+        audit.record("invitation.preview", result=Result.FAILED, actor=by, up=up, **targeted(invitation))
+        raise
     audit.record("invitation.preview", result=Result.OK, actor=by, **targeted(invitation))
     return picture
+
+
+def reveal(*, invitation: Invitation, by: User, what: str) -> None:
+    """Record that the person has copied `what` of the invitation, or was shown its QR code."""
+    if not by.has_perm(roles.SEE_CODES):
+        raise PermissionDenied
+    if what == "qr":
+        audit.record("invitation.qr", result=Result.OK, actor=by, **targeted(invitation))
+    else:
+        audit.record("invitation.revealed", result=Result.OK, actor=by, facts={"what": what}, **targeted(invitation))
 
 
 def save(invitation: Invitation, **changes: Any) -> None:

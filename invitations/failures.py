@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
@@ -14,8 +16,10 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from invitations.models import Invitation
+from invitations.operations import Unrecorded
 from invitations.refusals import ActionRefused
 from invitations.tokens import new_token
+from portal import audit
 from portal.getscreen.errors import (
     BadRequest,
     GetscreenError,
@@ -27,6 +31,7 @@ from portal.getscreen.errors import (
 )
 
 Text = str | Promise
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,24 @@ class Wording:
 
 
 WORDINGS: dict[str, Wording] = {
+    "no_audit": Wording(
+        503,
+        _("The audit log cannot be written"),
+        _("The audit log cannot be written. Nothing was done."),
+        _("Wait a moment and try again. If it stays like this, tell your administrator: reading goes on meanwhile."),
+    ),
+    "unrecorded": Wording(
+        503,
+        _("The audit log cannot be written"),
+        _("The request was sent to Getscreen, but how it ended could not be recorded. It may have been carried out."),
+        _("Look at the board before you try again: what has happened shows up there as soon as the log works."),
+    ),
+    "unrecorded_connect": Wording(
+        503,
+        _("The audit log cannot be written"),
+        _("The connection could not be recorded, so its link was thrown away. Nobody can use it."),
+        _("Wait a moment and try again: you get a fresh link."),
+    ),
     "unreachable": Wording(
         503,
         _("Getscreen does not answer"),
@@ -154,7 +177,7 @@ KINDS: tuple[tuple[type[GetscreenError], str], ...] = (
 )
 CONNECT = "support/connect"
 NO_HARM = _("Sessions that are running are not affected.")
-RETRIES = {"unreachable", "maybe_connect", "garbled", "double", "quota", "not_ready"}
+RETRIES = {"unreachable", "maybe_connect", "no_audit", "unrecorded_connect", "garbled", "double", "quota", "not_ready"}
 
 
 @dataclass(frozen=True)
@@ -186,7 +209,14 @@ class Failure:
         return f"{again % {'seconds': self.seconds}} {NO_HARM}"
 
 
-def kind_of(error: GetscreenError | ActionRefused) -> str:
+Failing = GetscreenError | ActionRefused | audit.Unavailable
+
+
+def kind_of(error: Failing) -> str:
+    if isinstance(error, Unrecorded):
+        return "unrecorded_connect" if error.verb == "connect" else "unrecorded"
+    if isinstance(error, audit.Unavailable):
+        return "no_audit"
     if isinstance(error, ActionRefused):
         return error.reason
     if error.may_have_acted:
@@ -194,20 +224,26 @@ def kind_of(error: GetscreenError | ActionRefused) -> str:
     return next(name for kind, name in KINDS if isinstance(error, kind))
 
 
-def describe(request: HttpRequest, error: GetscreenError | ActionRefused) -> Failure:
+def describe(request: HttpRequest, error: Failing) -> Failure:
     kind = kind_of(error)
-    retry_url = request.path if request.method == "POST" and kind in RETRIES else ""
+    may_retry = kind in RETRIES and (kind != "no_audit" or is_connect(request))
+    retry_url = request.path if request.method == "POST" and may_retry else ""
     invitation = getattr(error, "invitation", None) or getattr(request, "invitation", None)
     return Failure(
         kind=kind,
         wording=WORDINGS[kind],
         reference=str(getattr(request, "reference", "")),
-        may_have_acted=kind in ("maybe", "maybe_connect"),
+        may_have_acted=kind in ("maybe", "maybe_connect", "unrecorded", "unrecorded_connect"),
         invitation=invitation,
         retry_url=retry_url,
         record=request.POST.get("record", ""),
         seconds=int(getattr(error, "retry_after", None) or 0) if kind == "unreachable" else 0,
     )
+
+
+def is_connect(request: HttpRequest) -> bool:
+    """Say whether the request can be repeated with no more than its address: other forms hold what was typed."""
+    return request.resolver_match is not None and request.resolver_match.url_name == "invitation_connect"
 
 
 class FailurePages:
@@ -220,13 +256,27 @@ class FailurePages:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        if not isinstance(exception, GetscreenError | ActionRefused):
+        if isinstance(exception, DatabaseError):
+            exception = log_trouble(exception) or exception
+        if not isinstance(exception, Failing):
             return None
         failure = describe(request, exception)
         template, context = form_page(request)
         return render(
             request, template, context | {"failure": failure, "form_token": new_token()}, status=failure.wording.status
         )
+
+
+def log_trouble(error: DatabaseError) -> audit.Unavailable | None:
+    """Return what an error of the database means for the log, if that is what cannot be written."""
+    if not isinstance(error, audit.Unavailable):
+        try:
+            audit.ensure_writable()
+        except audit.Unavailable as unavailable:
+            return log_trouble(unavailable)
+        return None
+    logger.error("The audit log cannot be written: %s", type(error.__cause__ or error).__name__)
+    return error
 
 
 def form_page(request: HttpRequest) -> tuple[str, dict[str, Any]]:

@@ -86,6 +86,7 @@ AUDITED = {
     Kind.ACTIVE: "vendor.session",
     Kind.CLOSED_OUTSIDE: "vendor.closed",
     Kind.FOUND: "vendor.external",
+    Kind.UNKNOWN: "vendor.status",
 }
 
 
@@ -101,7 +102,7 @@ def note(invitation: Invitation, kind: Entry.Kind, *, at: datetime, precision: i
             AUDITED[kind],
             result=Result.OK,
             facts={"precision_seconds": precision},
-            **targeted(invitation),
+            **targeted(invitation, **({"status": invitation.raw_status} if invitation.raw_status else {})),
         )
 
 

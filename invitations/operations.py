@@ -20,10 +20,21 @@ from invitations.refusals import ActionRefused, SentTwice, UnderWay
 from portal import audit
 from portal.accounts.models import User
 from portal.audit.kinds import Phase, Result
-from portal.getscreen.errors import GetscreenError
+from portal.getscreen.errors import UNTRUSTED_LINK, GetscreenError
 
 State = Operation.State
 Told = dict[str, Any]
+
+
+class Unrecorded(audit.Unavailable):
+    """The intent is recorded and the vendor may have been called, but how it ended could not be recorded.
+
+    The operation stays open, until recovery makes an unknown one of it and a list settles that.
+    """
+
+    def __init__(self, verb: str) -> None:
+        self.verb = verb
+        super().__init__("The outcome could not be recorded.")
 
 
 @contextmanager
@@ -33,11 +44,22 @@ def operation(
     """Commit the intent, run the body, and record how it ended unless the body did (`succeed`).
 
     Raises SentTwice for a form token that was used, UnderWay while the same person's same operation on
-    the same invitation is still running.
+    the same invitation is still running, Unavailable if the intent cannot be recorded (then the body is
+    not run) and Unrecorded if the outcome cannot.
     """
     op = begin(verb, by=by, account=account, invitation=invitation, token=token, **facts)
     try:
-        yield op
+        with concluding(op):
+            yield op
+    except audit.Unavailable as error:
+        raise Unrecorded(verb) from error
+
+
+@contextmanager
+def concluding(op: Operation) -> Iterator[None]:
+    """Record whatever the body raises as the operation's outcome, and let it pass."""
+    try:
+        yield
     except GetscreenError as error:
         finish(op, State.UNKNOWN if error.may_have_acted else State.FAILED, up=facts_of(error))
         raise
@@ -124,6 +146,8 @@ def record_failure(op: Operation, state: State, result: str, up: Told | None, fa
         op.refresh_from_db(fields=["invitation"])  # a row that was rolled back is none
         if state == State.FAILED:
             op.token = ""  # nothing happened, so the same form may be sent again
+        if (up or {}).get("reason") == UNTRUSTED_LINK:
+            audit.record("vendor.link_refused", result=Result.DENIED, up=up, **described(op))
         close(op, state, result=result or RESULTS[state], phase=Phase.OUTCOME, up=up, facts=facts)
 
 
@@ -153,4 +177,6 @@ def abandon_interrupted() -> int:
                 interrupted = {"error": "interrupted"}
                 close(op, State.UNKNOWN, result=Result.UNKNOWN, phase=Phase.RECONCILED, up=None, facts=interrupted)
                 count += 1
+    if count:
+        audit.record("system.recovered", result=Result.OK, facts={"count": count})
     return count

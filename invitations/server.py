@@ -1,7 +1,7 @@
 """The production server: gunicorn with threads, because pages wait while the vendor thinks.
 
-Each worker process carries a watcher thread. Nothing is written to an access log: addresses of
-enrolment and password reset are secrets.
+Each worker process carries a watcher thread, and one that forwards the audit log. Nothing is
+written to an access log: addresses of enrolment and password reset are secrets.
 """
 
 from __future__ import annotations
@@ -11,12 +11,25 @@ from typing import Any
 
 from django.db import connections
 from gunicorn.app.base import BaseApplication
+from gunicorn.glogging import Logger as GunicornLogger
 
 from invitations.watcher import Watcher
+from portal.audit import program
+from portal.audit.forwarding import Forwarder
 
 # Longer than the longest vendor call (12 s) with its look-back and waits for the database.
 WORKER_TIMEOUT = 60
 GRACE = 30
+
+
+class Logger(GunicornLogger):  # type: ignore[misc]
+    """Gunicorn's own lines, through the portal's handlers: one format, one stream, the same secrets masked."""
+
+    def setup(self, cfg: Any) -> None:
+        self.cfg = cfg
+        self._access_log_enabled = False
+        self.error_log.setLevel(self.LOG_LEVELS[cfg.loglevel])
+        self.error_log.propagate = True
 
 
 class Server(BaseApplication):  # type: ignore[misc]
@@ -35,11 +48,13 @@ class Server(BaseApplication):  # type: ignore[misc]
             "worker_tmp_dir": "/dev/shm" if os.access("/dev/shm", os.W_OK) else None,  # noqa: S108
             "limit_request_line": 8190,
             "loglevel": "warning",
+            "logger_class": Logger,
             "forwarded_allow_ips": "",  # the portal's own TRUSTED_PROXIES decides
             "secure_scheme_headers": {},
             "proc_name": "getscreen-portal",
             "post_worker_init": start_watcher,
             "worker_exit": stop_watcher,
+            "on_exit": stop,
         }
         super().__init__()
 
@@ -59,11 +74,17 @@ class Server(BaseApplication):  # type: ignore[misc]
 
 
 def start_watcher(worker: Any) -> None:
-    worker.watcher = Watcher()
+    worker.watcher, worker.forwarder = Watcher(), Forwarder()
     worker.watcher.start()
+    worker.forwarder.start()
 
 
 def stop_watcher(arbiter: Any, worker: Any) -> None:
-    watcher = getattr(worker, "watcher", None)
-    if watcher is not None:
-        watcher.stop()
+    for name in ("watcher", "forwarder"):
+        if hasattr(worker, name):
+            getattr(worker, name).stop()
+
+
+def stop(arbiter: Any) -> None:
+    """Record the end, in the process that has started the workers and outlives them."""
+    program.stopped()

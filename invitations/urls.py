@@ -18,6 +18,7 @@ urlpatterns = [
     path("invitations/<slug:public_id>/rename/", views.rename, name="invitation_rename"),
     path("invitations/<slug:public_id>/preview/", views.preview, name="invitation_preview"),
     path("invitations/<slug:public_id>/qr/", views.qr, name="invitation_qr"),
+    path("invitations/<slug:public_id>/copied/", views.copied, name="invitation_copied"),
     path("invitations/<slug:public_id>/evidence/", exports.evidence, name="invitation_evidence"),
     path("history/", views.history, name="history"),
     path("history/export/", exports.history, name="history_export"),

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
-from django.http import Http404, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.http import Http404, HttpResponse, HttpResponseBadRequest, HttpResponseRedirect, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.utils.translation import get_language
@@ -31,6 +31,7 @@ from portal.accounts.access import Access, SignedInRequest, require
 from portal.getscreen.types import ConnectLink
 
 HISTORY_PAGE = 50
+COPIES = ("code", "link", "message")
 RECORD_CHOICES = {"yes": True, "no": False}
 
 
@@ -274,15 +275,32 @@ def preview(request: SignedInRequest, public_id: str) -> HttpResponse:
 @require_GET
 @require(roles.SEE_CODES)
 def qr(request: SignedInRequest, public_id: str) -> HttpResponse:
-    """Return the client's link as a QR code."""
+    """Return the client's link as a QR code. The invitation's page loads it once each time it is opened."""
     invitation = find(request, public_id)
     if not (invitation.invite_url and invitation.is_open):
         raise Http404
+    actions.reveal(invitation=invitation, by=request.user, what="qr")
     image = io.BytesIO()
     segno.make(invitation.invite_url, error="m").save(
         image, kind="svg", border=2, xmldecl=False, dark="#000", light="#fff"
     )
     return HttpResponse(image.getvalue(), content_type="image/svg+xml")
+
+
+@require_POST
+@require(roles.SEE_CODES)
+def copied(request: SignedInRequest, public_id: str) -> HttpResponse:
+    """Record that a page's button has copied the code, the link or the message.
+
+    It cannot see who reads the code from the screen, copies it by hand, prints it or has no JavaScript,
+    and believes the browser that something was copied.
+    """
+    invitation = find(request, public_id)
+    what = request.POST.get("what", "")
+    if what not in COPIES:
+        return HttpResponseBadRequest()
+    actions.reveal(invitation=invitation, by=request.user, what=what)
+    return HttpResponse(status=HTTPStatus.NO_CONTENT)
 
 
 @require_GET

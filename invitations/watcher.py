@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from invitations import operations, rhythm, sync
 from invitations.models import Snapshot
+from portal.audit import tending
 from portal.getscreen import configured
 
 logger = logging.getLogger(__name__)
@@ -57,8 +58,8 @@ class Watcher:
             connection.close()
 
     def tick(self) -> None:
-        """Say who looks, settle what was interrupted, and run one round if it is due and our turn."""
-        for step in (close_old_connections, rhythm.here.write, self.recover, self.look):
+        """Say who looks, settle what was interrupted, tend the log, and run one round if it is due and our turn."""
+        for step in (close_old_connections, rhythm.here.write, self.recover, tending.tend, self.look):
             try:
                 step()
             except Exception:

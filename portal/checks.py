@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from ssl import SSLError
 from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
 
+from portal.audit import syslog
 from portal.getscreen import client
 
 SHORTEST_KEY = 20  # characters; Django itself warns below 50
@@ -32,6 +34,24 @@ def getscreen_problems() -> Iterator[CheckMessage]:
             yield Error(f"{name}: {error}", hint=f"Correct or remove {name}.", id=f"portal.{number}")
     if settings.GETSCREEN_CA_FILE and not Path(settings.GETSCREEN_CA_FILE).is_file():
         yield Error("GETSCREEN_CA_FILE names a file that does not exist.", id="portal.E003")
+
+
+@register()
+def check_syslog(**_: Any) -> list[CheckMessage]:
+    """Refuse an address to which no event could be sent, and a file without certificates."""
+    found: list[CheckMessage] = []
+    if settings.SYSLOG_URL:
+        try:
+            syslog.Target.parse(settings.SYSLOG_URL)
+        except ValueError:
+            found.append(Error(f"SYSLOG_URL must look like {syslog.EXAMPLE}.", id="portal.E008"))
+    if settings.SYSLOG_CA_FILE:
+        try:
+            syslog.context(settings.SYSLOG_CA_FILE)
+        except OSError as error:
+            reason = "cannot be read" if not isinstance(error, SSLError) else "holds no certificates"
+            found.append(Error(f"SYSLOG_CA_FILE names a file that {reason}.", id="portal.E009"))
+    return found
 
 
 @register()

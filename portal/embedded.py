@@ -24,7 +24,12 @@ def prepare() -> None:
     VAR.mkdir(mode=0o700, exist_ok=True)
     if not (os.environ.get("SECRET_KEY") or os.environ.get("SECRET_KEY_FILE")):
         own_secret("secret_key")
-    defaults = {"INSECURE_HTTP": "1", "REQUIRE_MFA": "off", "ALLOWED_HOSTS": "localhost,127.0.0.1,[::1]"}
+    defaults = {
+        "INSECURE_HTTP": "1",
+        "REQUIRE_MFA": "off",
+        "ALLOWED_HOSTS": "localhost,127.0.0.1,[::1]",
+        "LOG_FORMAT": "text",
+    }
     if not (os.environ.get("GETSCREEN_API_KEY") or os.environ.get("GETSCREEN_API_KEY_FILE")):
         os.environ.update(demo_settings())
     for name, value in defaults.items():

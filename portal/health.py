@@ -7,6 +7,7 @@ outage never makes the portal unready: it still shows what it knows.
 from collections.abc import Callable
 from http import HTTPStatus
 
+from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import Error as AnyDatabaseError
 from django.db import connection
@@ -15,7 +16,9 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.utils import timezone
 
-from portal.audit import triggers
+from portal import audit
+from portal.audit import forwarding, triggers
+from portal.audit.models import Standing
 
 
 class HealthProbes:
@@ -40,20 +43,28 @@ def healthz(request: HttpRequest) -> HttpResponse:
 
 
 def readyz(request: HttpRequest) -> JsonResponse:
-    """Say whether the database, its migrations and the audit log are in order, and how old the list is."""
+    """Say whether the database, its migrations and the audit log are in order, and what lags behind."""
+    ages: dict[str, int | None] = dict.fromkeys(AGES)
     try:
         problem = database_problem()
-        age = None if problem else seconds_since_sync()
+        if not problem:
+            ages = {name: age() for name, age in AGES.items()}
     except (AnyDatabaseError, ImproperlyConfigured):
-        problem, age = "database", None
-    body = {"ready": not problem, "problem": problem, "seconds_since_sync": age}
+        problem = "database"
+    body = {"ready": not problem, "problem": problem, **ages}
     return JsonResponse(body, status=HTTPStatus.SERVICE_UNAVAILABLE if problem else HTTPStatus.OK)
 
 
 def database_problem() -> str:
     if has_pending_migrations():
         return "migrations"
-    return "" if triggers.are_installed(connection) else "audit"
+    if not triggers.are_installed(connection):
+        return "audit"
+    try:
+        audit.ensure_writable()
+    except audit.Unavailable:
+        return "audit"
+    return ""
 
 
 _migrated = False
@@ -75,3 +86,25 @@ def seconds_since_sync() -> int | None:
     if snapshot is None or snapshot.good_at is None:
         return None
     return max(0, int((timezone.now() - snapshot.good_at).total_seconds()))
+
+
+def minutes_since_anchor() -> int | None:
+    """Return how old the last outside copy of a checkpoint is. None without a place for them, or without one yet."""
+    anchored_at = Standing.objects.values_list("anchored_at", flat=True).first()
+    if settings.AUDIT_CHECKPOINT_DIR is None or anchored_at is None:
+        return None
+    return max(0, int((timezone.now() - anchored_at).total_seconds() // 60))
+
+
+def forward_lag() -> int | None:
+    """Return how many events the syslog server does not have yet. None without one."""
+    lag = forwarding.lag()
+    return None if lag is None else lag.events
+
+
+# Told, and never a reason not to be ready.
+AGES = {
+    "seconds_since_sync": seconds_since_sync,
+    "minutes_since_anchor": minutes_since_anchor,
+    "forward_lag": forward_lag,
+}

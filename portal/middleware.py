@@ -6,9 +6,11 @@ Knows nothing of invitations or of the vendor.
 import secrets
 from collections.abc import Callable
 from http import HTTPStatus
+from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.middleware import LoginRequiredMiddleware
+from django.core.signals import request_finished
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import NoReverseMatch, reverse
@@ -16,6 +18,7 @@ from django.utils.cache import patch_vary_headers
 from django.utils.http import urlencode
 from django_htmx.http import HttpResponseClientRedirect
 
+from portal import log
 from portal.audit.origin import parse_address
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
@@ -28,6 +31,7 @@ PARTS = frozenset(
         "board_waiting",
         "invitation_live",
         "invitation_connect",
+        "invitation_copied",
         "invitation_preview",
         "invitation_qr",
         "invitation_evidence",
@@ -70,14 +74,23 @@ def client_address(request: HttpRequest) -> str:
 
 
 class RequestReference:
-    """Give every request a short reference that error pages show and log lines carry."""
+    """Give every request a short reference that error pages show, log lines carry and the answer names."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
+        request_finished.connect(forget_reference, dispatch_uid="reference")
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         request.reference = secrets.token_hex(4)  # type: ignore[attr-defined]
-        return self.get_response(request)
+        log.reference.set(request.reference)  # type: ignore[attr-defined]
+        response = self.get_response(request)
+        response.headers["X-Request-Id"] = request.reference  # type: ignore[attr-defined]
+        return response
+
+
+def forget_reference(**_: Any) -> None:
+    """The thread's next lines are nobody's. Only now: a stream still logs after its view has returned."""
+    log.reference.set("")
 
 
 FILE_STATUSES = (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT, HTTPStatus.NOT_MODIFIED)

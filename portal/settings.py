@@ -19,6 +19,7 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.csp import CSP
 
+from portal import ownership
 from portal.getscreen.links import AllowedHosts
 from portal.getscreen.types import Secret
 
@@ -200,6 +201,8 @@ DATABASES: dict[str, dict[str, Any]] = {
 }
 if DATABASES["default"]["ENGINE"] not in ("django.db.backends.sqlite3", "django.db.backends.postgresql"):
     raise ImproperlyConfigured("DATABASE_URL must name SQLite or PostgreSQL: the audit log's triggers know no other.")
+# The role that a migration gives its rights to, where another one owns the tables.
+DATABASE_RUNTIME_ROLE = ownership.runtime_role
 DATABASES["default"].update(ATOMIC_REQUESTS=False, CONN_MAX_AGE=None, CONN_HEALTH_CHECKS=True)
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # FULL makes a committed audit entry survive a crash of the machine; IMMEDIATE avoids lock upgrades.
@@ -214,6 +217,9 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
 # The key under the audit log's checkpoints, and where each checkpoint is written a second time: another disk or host.
 AUDIT_KEY_FILE = Path(text("AUDIT_KEY_FILE", str(BASE_DIR / "var" / "keys" / "audit.pem")))
 AUDIT_CHECKPOINT_DIR = Path(folder) if (folder := text("AUDIT_CHECKPOINT_DIR")) else None
+# Where every event is sent as well, and whose signature that server's certificate must carry.
+SYSLOG_URL = text("SYSLOG_URL")
+SYSLOG_CA_FILE = text("SYSLOG_CA_FILE")
 CACHES = {
     "default": {
         # In the database, so that limits hold across workers; at the default of 300 entries a
@@ -376,12 +382,13 @@ if INSECURE_HTTP:
 
 # --- Logs ------------------------------------------------------------------------------------------
 
+LOG_FORMAT = choice("LOG_FORMAT", ("json", "text"), default="json")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "filters": {"redact": {"()": "portal.log.Redact"}},
-    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["redact"]}},
+    "formatters": {"json": {"()": "portal.log.Json"}, "text": {"()": "portal.log.Text"}},
+    "handlers": {"console": {"()": "portal.log.Console", "formatter": LOG_FORMAT, "filters": ["redact"]}},
     "root": {"handlers": ["console"], "level": "INFO"},
     "loggers": {
         "django": {"handlers": ["console"], "level": "INFO", "propagate": False},

@@ -87,6 +87,7 @@ class Installation:
             "SECRET_KEY": secrets.token_urlsafe(50),
             "DATABASE_URL": f"sqlite:///{self.database}",
             "STATIC_ROOT": str(folder / "static"),
+            "AUDIT_KEY_FILE": str(folder / "audit.pem"),
             "EMAIL_URL": f"filemail:///{self.mails}",
             "GETSCREEN_API_KEY": API_KEY,
             "GETSCREEN_API_URL": vendor.url,

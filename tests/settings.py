@@ -29,6 +29,11 @@ for name in (
     "IDLE_POLL_SECONDS",
     "TIME_ZONE",
     "AUDIT_KEY_FILE",
+    "DATABASE_OWNER_URL",
+    "DATABASE_OWNER_URL_FILE",
+    "LOG_FORMAT",
+    "SYSLOG_URL",
+    "SYSLOG_CA_FILE",
     "AUDIT_CHECKPOINT_DIR",
 ):
     os.environ.pop(name, None)

@@ -141,13 +141,23 @@ def texts() -> set[str]:
     return found
 
 
+# Kinds of what is not built yet.
+NOT_YET: tuple[str, ...] = (
+    "audit.event_viewed",
+    "audit.evidence",
+    "audit.exported",
+    "audit.verify_requested",
+    "history.exported",
+)
+
+
 def test_every_kind_of_event_has_a_sentence_and_is_used():
     used = texts()
-    verbs = {kind for kind in KINDS if "invitation.{}" in used and kind.startswith("invitation.")}
-    assert not set(KINDS) - used - verbs
+    verbs = {f"invitation.{verb}" for verb in ("create", "connect", "rename", "close") if "invitation.{}" in used}
+    assert sorted(set(KINDS) - used - verbs) == sorted(NOT_YET)
     families = "|".join({kind.split(".")[0] for kind in KINDS} - {"audit"})
     assert not {text for text in used if re.fullmatch(rf"(?:{families})\.[a-z]+_?[a-z]*", text)} - set(KINDS)
-    assert all(str(sentence).strip() for sentence in KINDS.values())
+    assert all(str(kind.label).strip() and str(kind.done).strip() for kind in KINDS.values())
 
 
 # What is done by hand after all, and why that is safe.

@@ -9,14 +9,15 @@ from urllib.parse import urlsplit
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.models import EmailAddress
 from django.conf import settings
+from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import ValidationError
-from django.db import transaction
 from django.db.models import Q
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from portal import audit
+from portal.accounts import sessions
 from portal.accounts.models import User
 from portal.audit import strangers
 from portal.audit.kinds import Result
@@ -62,28 +63,43 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
 
     def authentication_failed(self, request: HttpRequest, **credentials: Any) -> None:
         super().authentication_failed(request, **credentials)
-        audit.record("signin.failed", result=Result.DENIED, actor_name=claimed_name(credentials))
+        if request.user.is_anonymous:  # else it is their password asked again, which has a kind of its own
+            audit.record("signin.failed", result=Result.DENIED, actor_name=claimed_name(credentials))
 
-    @transaction.atomic
     def login(self, request: HttpRequest, user: User) -> None:
-        super().login(request, user)
-        forget_copied_addresses(user)
-        audit.record("signin.ok", result=Result.OK, actor=user)
+        try:
+            with audit.writing():
+                super().login(request, user)
+                forget_copied_addresses(user)
+                audit.record("signin.ok", result=Result.OK, actor=user)
+        except audit.Unavailable:
+            request.user = AnonymousUser()  # Django has set it already, and the page that refuses would greet them
+            raise
 
     def logout(self, request: HttpRequest) -> None:
-        user = request.user
-        super().logout(request)
-        audit.record("signout", result=Result.OK, actor=user)
+        """Record first: a session that has ended in the browser cannot be brought back by rolling back."""
+        with audit.writing():
+            audit.record("signout", result=Result.OK, actor=request.user)
+            super().logout(request)
+
+    def reauthenticate(self, user: User, password: str) -> bool:
+        is_confirmed = bool(super().reauthenticate(user, password))
+        if is_confirmed:
+            audit.record("reauthentication.ok", result=Result.OK, actor=user)
+        else:
+            audit.record("reauthentication.failed", result=Result.DENIED, actor=user)
+        return is_confirmed
 
     def get_password_change_redirect_url(self, request: HttpRequest) -> str:
         return reverse("board")
 
-    @transaction.atomic
     def set_password(self, user: User, password: str) -> None:
-        super().set_password(user, password)
         match = self.request.resolver_match
         is_reset = match.url_name == "account_reset_password_from_key"
-        audit.record("password.reset" if is_reset else "password.changed", result=Result.OK, actor=user)
+        with audit.writing():
+            super().set_password(user, password)
+            audit.record("password.reset" if is_reset else "password.changed", result=Result.OK, actor=user)
+            sessions.end_others(user, by=user, but=self.request.session.session_key)
 
     def get_reset_password_from_key_url(self, key: str) -> str:
         """Return the link for the mail, under the portal's own address whatever host was asked for."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 from allauth.account.admin import EmailAddress
@@ -23,7 +24,7 @@ from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from portal import audit
-from portal.accounts import roles
+from portal.accounts import roles, sessions
 from portal.accounts.adapter import forget_copied_addresses
 from portal.accounts.models import User, administrators, lock_administrator_role
 from portal.audit.kinds import Result
@@ -48,6 +49,11 @@ class AuditedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not subscript
         for kind, values in self.kinds_changed(getattr(request, "audited_values", {})).items():
             self._record(kind, request, obj, values)
         return super().log_change(request, obj, message)
+
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        """Take the log's lock before the rows': see `audit.writing`. Without the log nothing is changed."""
+        with audit.writing() if request.method == "POST" else nullcontext():
+            return super().changeform_view(request, *args, **kwargs)
 
     def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
         for obj in queryset:
@@ -137,6 +143,7 @@ class NewPasswordForm(AdminPasswordChangeForm):  # type: ignore[type-arg]  # not
             field.required = True
 
 
+SESSION_ENDING = {"user.disabled", "user.password_set"}
 KINDS_OF_FIELDS = {"groups": "user.roles_changed", "password": "user.password_set"}
 
 
@@ -185,6 +192,20 @@ class UserAdmin(AuditedAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
                 kind = "user.enabled" if change[1] else "user.disabled"
             found.setdefault(kind, {})[name] = change
         return found or {"user.changed": {}}
+
+    def log_change(self, request: HttpRequest, obj: User, message: Any) -> Any:  # type: ignore[override]
+        entry = super().log_change(request, obj, message)
+        if SESSION_ENDING & set(self.kinds_changed(getattr(request, "audited_values", {}))):
+            sessions.end_others(obj, by=request.user, but=request.session.session_key)
+        return entry
+
+    def add_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        with audit.writing() if request.method == "POST" else nullcontext():
+            return super().add_view(request, *args, **kwargs)
+
+    def user_change_password(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        with audit.writing() if request.method == "POST" else nullcontext():
+            return super().user_change_password(request, *args, **kwargs)
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         form: Any = super().get_form(request, obj, change=change, **kwargs)

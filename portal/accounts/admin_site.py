@@ -10,11 +10,13 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
-from django.urls import reverse
+from django.urls import path, reverse
 from django.utils.http import urlencode
 from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_http_methods
 
 from portal.accounts.models import is_administrator
+from portal.audit import outside
 
 
 class PortalAdminSite(AdminSite):
@@ -37,6 +39,23 @@ class PortalAdminSite(AdminSite):
             return inner(request, *args, **kwargs)
 
         return guarded
+
+    def get_urls(self) -> list[Any]:
+        page = require_http_methods(["GET", "HEAD", "POST"])(self.forwarding)
+        return [path("forwarding/", self.admin_view(page), name="forwarding"), *super().get_urls()]
+
+    def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
+        """Beside the log's events stands where they go: a page that is no list of a model."""
+        apps = super().get_app_list(request, app_label)
+        address = reverse("admin:forwarding")
+        for app in apps:
+            if app["app_label"] == "audit":
+                name = _("Forwarding")
+                app["models"].append({"name": name, "object_name": name, "admin_url": address, "view_only": True})
+        return apps
+
+    def forwarding(self, request: HttpRequest) -> HttpResponse:
+        return outside.page(request, self.each_context(request))
 
     def login(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         """Send to the portal's sign-in; there is no second door."""

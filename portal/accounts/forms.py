@@ -4,9 +4,12 @@ from typing import Any
 
 from allauth.account import forms as allauth
 from django.contrib.auth.forms import BaseUserCreationForm
+from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
+from portal import audit
 from portal.accounts.models import User
+from portal.audit.kinds import Result
 
 
 class WithoutPlaceholders:
@@ -29,7 +32,13 @@ class LoginForm(WithoutPlaceholders, allauth.LoginForm):  # type: ignore[misc]
 
 
 class ChangePasswordForm(WithoutPlaceholders, allauth.ChangePasswordForm):  # type: ignore[misc]
-    pass
+    def clean_oldpassword(self) -> str:
+        """Whoever does not know the password of somebody who left their desk leaves an event."""
+        try:
+            return str(super().clean_oldpassword())
+        except ValidationError:
+            audit.record("reauthentication.failed", result=Result.DENIED, actor=self.user)
+            raise
 
 
 class ResetPasswordForm(WithoutPlaceholders, allauth.ResetPasswordForm):  # type: ignore[misc]

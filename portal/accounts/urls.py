@@ -14,17 +14,17 @@ def signup(request: HttpRequest) -> HttpResponse:
 
 
 urlpatterns = [
-    path("login/", allauth.login, name="account_login"),
-    path("logout/", allauth.logout, name="account_logout"),
+    path("login/", views.login, name="account_login"),
+    path("logout/", views.recorded(allauth.logout), name="account_logout"),
     path("signup/", signup, name="account_signup"),
     path("inactive/", allauth.account_inactive, name="account_inactive"),
-    path("reauthenticate/", allauth.reauthenticate, name="account_reauthenticate"),
-    path("password/change/", allauth.password_change, name="account_change_password"),
+    path("reauthenticate/", views.recorded(allauth.reauthenticate), name="account_reauthenticate"),
+    path("password/change/", views.recorded(allauth.password_change), name="account_change_password"),
     path("password/reset/", views.password_reset, name="account_reset_password"),
     path("password/reset/done/", allauth.password_reset_done, name="account_reset_password_done"),
     re_path(
         r"^password/reset/key/(?P<uidb36>[0-9A-Za-z]+)-(?P<key>[0-9A-Za-z-]+)/$",
-        allauth.password_reset_from_key,
+        views.recorded(views.PasswordResetFromKey.as_view()),
         name="account_reset_password_from_key",
     ),
     path(

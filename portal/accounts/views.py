@@ -1,10 +1,14 @@
-"""Enrolment of the first administrator. Signing in and out is allauth's."""
+"""Enrolment of the first administrator, and allauth's pages as far as the audit log needs more of them."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
 
 from allauth.account import views as allauth
 from django.conf import settings
 from django.contrib import messages
+from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.contrib.auth.decorators import login_not_required
-from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
@@ -13,9 +17,41 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
 from portal import audit
-from portal.accounts.forms import EnrolmentForm
+from portal.accounts.forms import EnrolmentForm, LoginForm, ResetPasswordForm
 from portal.accounts.models import Enrolment, User, administrators, lock_administrator_role
+from portal.audit import strangers
 from portal.audit.kinds import Result
+
+View = Callable[..., HttpResponseBase]
+
+
+def recorded(view: View) -> View:
+    """Refuse a form before anything else is done with it where the event about it could not be written.
+
+    Limits come after this: they are counted in the same database, and would blame the person.
+    """
+
+    @wraps(view)
+    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if request.method == "POST":
+            audit.ensure_writable()
+        return view(request, *args, **kwargs)
+
+    return guarded
+
+
+@login_not_required
+def login(request: HttpRequest) -> HttpResponseBase:
+    """allauth's page, which comes back with the typed name if signing in cannot be recorded."""
+    if request.method == "POST":
+        typed = {"login": request.POST.get("login", "").replace("\x00", "")}
+        context = {
+            "form": LoginForm(request=request, initial=typed),
+            "redirect_field_name": REDIRECT_FIELD_NAME,
+            "redirect_field_value": request.POST.get(REDIRECT_FIELD_NAME, ""),
+        }
+        request.form_page = ("account/login.html", context)  # type: ignore[attr-defined]
+    return recorded(allauth.login)(request)
 
 
 @login_not_required
@@ -23,8 +59,21 @@ def password_reset(request: HttpRequest) -> HttpResponseBase:
     """allauth's page, where mails can be sent. Elsewhere it says whom to ask."""
     if not settings.MAILERS:
         return render(request, "accounts/no_mail.html")
-    answer: HttpResponseBase = allauth.password_reset(request)
-    return answer
+    if request.method == "POST":
+        form = ResetPasswordForm(initial={"email": request.POST.get("email", "").replace("\x00", "")})
+        request.form_page = ("account/password_reset.html", {"form": form})  # type: ignore[attr-defined]
+    # For every address, or the answer would tell which of them are known.
+    return recorded(allauth.password_reset)(request)
+
+
+class PasswordResetFromKey(allauth.PasswordResetFromKeyView):  # type: ignore[misc]
+    """allauth's page, which says so in the log when a link is used or too old."""
+
+    def get_context_data(self, **context: Any) -> dict[str, Any]:
+        if context.get("token_fail"):
+            strangers.record("password.reset_refused", result=Result.DENIED)
+        values: dict[str, Any] = super().get_context_data(**context)
+        return values
 
 
 @login_not_required
@@ -34,11 +83,12 @@ def enrol(request: HttpRequest, token: str) -> HttpResponse:
     """Make the first administrator. The link works once, for 15 minutes, while there is none."""
     form = EnrolmentForm(request.POST if request.method == "POST" else None)
     if not is_open(token):
-        return render(request, "accounts/enrol_expired.html", status=410)
+        return refuse_enrolment(request)
     if not form.is_valid():
         return render(request, "accounts/enrol.html", {"form": form}, status=422 if form.is_bound else 200)
+    request.form_page = ("accounts/enrol.html", {"form": form})  # type: ignore[attr-defined]
     if enrol_administrator(form, token) is None:
-        return render(request, "accounts/enrol_expired.html", status=410)
+        return refuse_enrolment(request)
     messages.success(request, _("Your account is ready. Sign in with it."))
     return redirect("account_login")
 
@@ -47,7 +97,12 @@ def is_open(token: str) -> bool:
     return Enrolment.objects.valid(token).exists() and not administrators().exists()
 
 
-@transaction.atomic
+def refuse_enrolment(request: HttpRequest) -> HttpResponse:
+    strangers.record("enrolment.refused", result=Result.DENIED)
+    return render(request, "accounts/enrol_expired.html", status=410)
+
+
+@audit.writing()
 def enrol_administrator(form: EnrolmentForm, token: str) -> User | None:
     """Spend every link and make the account; of two people at once only one wins, the other gets None."""
     role = lock_administrator_role()

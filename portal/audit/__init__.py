@@ -8,6 +8,7 @@ wanted it must not happen.
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +19,9 @@ from django.db import OperationalError, transaction
 if TYPE_CHECKING:
     from portal.audit.models import Event
 
-__all__ = ["Unavailable", "new_reference", "record", "writing"]
+__all__ = ["Unavailable", "ensure_writable", "new_reference", "record", "record_refusal", "writing"]
+
+logger = logging.getLogger(__name__)
 
 
 class Unavailable(OperationalError):
@@ -35,6 +38,24 @@ def record(kind: str, **facts: Any) -> Event:
     from portal.audit.appending import append
 
     return append(kind, **facts)
+
+
+def record_refusal(kind: str, **facts: Any) -> None:
+    """Record what was refused. It stays refused even where the log cannot be written, so nothing is raised."""
+    try:
+        record(kind, **facts)
+    except Unavailable:
+        logger.error("A refusal (%s) could not be recorded: the audit log cannot be written", kind)
+
+
+def ensure_writable() -> None:
+    """Raise Unavailable unless an event could be written now: one is written and rolled back.
+
+    For what is recorded only afterwards, such as a look or a mail, and for the readiness probe.
+    """
+    with writing():
+        record("system.started")
+        transaction.set_rollback(True)
 
 
 @contextmanager

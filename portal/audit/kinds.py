@@ -111,7 +111,7 @@ KINDS: dict[str, Kind] = {
         _("Preview viewed"), _("looked at the desktop of %(target)s"), _("tried to look at the desktop of %(target)s")
     ),
     "invitation.revealed": Kind(_("Code revealed"), _("copied the %(what)s of %(target)s")),
-    "invitation.qr": Kind(_("QR code shown"), _("opened the QR code of %(target)s")),
+    "invitation.qr": Kind(_("QR code shown"), _("was shown the QR code of %(target)s")),
     "history.exported": Kind(
         _("History exported"), _("exported %(rows)s closed invitations"), _("began to export closed invitations")
     ),
@@ -150,7 +150,7 @@ KINDS: dict[str, Kind] = {
     "audit.key_rotated": Kind(_("Signing key changed"), _("changed the key for checkpoints from %(old)s to %(key)s")),
     "audit.triggers": Kind(
         _("Triggers checked"),
-        _("put the triggers of the audit log back"),
+        _("has the triggers of the audit log in place again"),
         _("found the triggers of the audit log changed"),
     ),
     "audit.anchor": Kind(
@@ -160,6 +160,11 @@ KINDS: dict[str, Kind] = {
     ),
     "audit.forward": Kind(
         _("Forwarding"), _("reached the syslog server again"), _("could not reach the syslog server")
+    ),
+    "audit.forward_skipped": Kind(
+        _("Forwarding gap"),
+        _("sent everything to the syslog server"),
+        _("could not send %(count)s events to the syslog server: they were purged before"),
     ),
     "audit.forward_tested": Kind(
         _("Forwarding tested"),

@@ -6,6 +6,7 @@ One per minute, kind and network is written; those in between are counted, and t
 from typing import Any
 
 from django.core.cache import cache
+from django.db import DatabaseError
 
 from portal import audit
 from portal.audit import origin
@@ -15,11 +16,19 @@ REMEMBERED = 24 * 60 * 60  # seconds
 
 
 def record(kind: str, **facts: Any) -> None:
-    """Record an event of a stranger, or count it if one of its kind came from there a moment ago."""
+    """Record a refusal of a stranger, or count it if one of its kind came from there a moment ago.
+
+    Raises nothing: a refusal stays one even where the log cannot be written.
+    """
     key = f"audit:{kind}:{origin.network_of(origin.current().ip or '')}"
-    if cache.add(f"{key}:quiet", 1, QUIET):
+    try:
+        is_news = cache.add(f"{key}:quiet", 1, QUIET)
         left_out = cache.get(f"{key}:left_out", 0)
-        cache.delete(f"{key}:left_out")
-        audit.record(kind, facts={"left_out_before": left_out}, **facts)
-    else:
-        cache.set(f"{key}:left_out", cache.get(f"{key}:left_out", 0) + 1, REMEMBERED)
+        if is_news:
+            cache.delete(f"{key}:left_out")
+        else:
+            cache.set(f"{key}:left_out", left_out + 1, REMEMBERED)
+    except DatabaseError:
+        is_news, left_out = True, 0  # the counters are in the same database: the log says what is wrong
+    if is_news:
+        audit.record_refusal(kind, facts={"left_out_before": left_out}, **facts)

@@ -59,9 +59,12 @@ INSERTS = (
     ),
     Insert(
         "erasure",
-        """(SELECT kind FROM audit_event WHERE seq = NEW.event) {differs} 'audit.erased' OR NEW.last < NEW.first
+        # Of the newest event and of none before it: no old erasure is stretched, and none reaches into the future.
+        """(SELECT kind FROM audit_event WHERE seq = NEW.event) {differs} 'audit.erased'
+        OR NEW.event {differs} (SELECT MAX(seq) FROM audit_event)
+        OR NEW.first < 1 OR NEW.last < NEW.first OR NEW.last > NEW.event
         OR NEW.id IN (SELECT id FROM audit_erasure)""",
-        "an erasure is an event",
+        "an erasure comes with its event",
     ),
 )
 DELETES = {
@@ -124,10 +127,13 @@ def refuse(condition: str, says: str, value: str) -> str:
 
 SQLITE = sqlite_triggers()
 POSTGRESQL = postgresql_triggers()
+# A function looks into the tables beside its own: a temporary table of the same name would come first.
 POSTGRESQL_LOOK = """
     SELECT t.tgname, c.relname, t.tgtype, p.proname, p.prosrc
     FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid JOIN pg_class c ON c.oid = t.tgrelid
-    WHERE c.relname LIKE 'audit\\_%' AND pg_table_is_visible(c.oid)
+        JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE p.proconfig = ARRAY['search_path=' || quote_ident(n.nspname) || ', pg_temp'] AND NOT p.prosecdef
+        AND c.relname LIKE 'audit\\_%' AND pg_table_is_visible(c.oid)
         AND t.tgenabled = 'A' AND t.tgqual IS NULL AND t.tgattr = '' AND NOT t.tgisinternal
 """
 
@@ -151,9 +157,14 @@ def _install_sqlite(cursor: Any) -> None:
 
 
 def _install_postgresql(cursor: Any) -> None:
+    cursor.execute("SELECT quote_ident(current_schema())")
+    (schema,) = cursor.fetchone()
     for name, guard in POSTGRESQL.items():
         each = "STATEMENT" if guard.fires == "TRUNCATE" else "ROW"
-        cursor.execute(f"CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $${guard.body}$$")
+        cursor.execute(
+            f"CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql "
+            f"SET search_path = {schema}, pg_temp AS $${guard.body}$$"
+        )
         cursor.execute(f"DROP TRIGGER IF EXISTS {name} ON audit_{guard.table}")
         cursor.execute(
             f"CREATE TRIGGER {name} BEFORE {guard.fires} ON audit_{guard.table} "

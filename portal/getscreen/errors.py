@@ -14,6 +14,8 @@ No error carries a request, a response, a URL, a header or a body: those hold th
 
 from __future__ import annotations
 
+UNTRUSTED_LINK = "a link we do not trust"  # the reason of a Malformed answer whose link leads elsewhere
+
 
 class GetscreenError(Exception):
     """Something prevented the remote step `operation` (a method such as `support/list`)."""

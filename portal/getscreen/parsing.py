@@ -12,6 +12,7 @@ import re
 import unicodedata
 from typing import Any, NoReturn
 
+from portal.getscreen.errors import UNTRUSTED_LINK
 from portal.getscreen.links import AllowedHosts, LinkRefused, normalise
 from portal.getscreen.types import (
     ConnectLink,
@@ -193,7 +194,7 @@ def connect_link(answer: Any, *, allowed: AllowedHosts) -> ConnectLink:
     data = data_of(answer)
     url = link(data.get("url"), allowed) if isinstance(data, dict) else ""
     if not url:
-        raise Unreadable("a link we do not trust")
+        raise Unreadable(UNTRUSTED_LINK)
     return ConnectLink(Secret(url), re.split(r"[/?#]", url.split("://", 1)[1], maxsplit=1)[0])
 
 

@@ -3,9 +3,13 @@ const said = document.getElementById("said");
 const words = document.getElementById("words")?.dataset ?? {};
 
 function select(button) {
-  const shown = document.getElementById(button.dataset.shown) ?? button;
-  getSelection().selectAllChildren(shown);
+  getSelection().selectAllChildren(document.getElementById(button.dataset.shown) ?? button);
   said.textContent = words.blocked;
+}
+
+async function tell(button) {
+  const body = new URLSearchParams([...new FormData(document.getElementById("connect")), ["what", button.dataset.what]]);
+  await fetch(button.closest("[data-copied]").dataset.copied, { method: "POST", body, keepalive: true });
 }
 
 addEventListener("click", async (event) => {
@@ -16,6 +20,7 @@ addEventListener("click", async (event) => {
   } catch {
     return select(button);
   }
+  tell(button).catch(() => {}); // it is copied all the same
   button.dataset.done = "";
   said.textContent = words.copied;
   setTimeout(() => {

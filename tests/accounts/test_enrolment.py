@@ -85,7 +85,7 @@ def test_no_link_while_an_administrator_exists(make_person, link, anonymous, mad
     assert anonymous.get(link).status_code == 410
     assert anonymous.post(link, FORM).status_code == 410
     assert User.objects.count() == 1
-    assert kinds() == ["enrolment.created"]
+    assert kinds() == ["enrolment.created", "enrolment.refused"]
 
 
 def test_other_people_do_not_count_as_administrators(outsider, lead, auditor, link, anonymous):

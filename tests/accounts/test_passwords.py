@@ -52,7 +52,7 @@ def test_a_changed_password_is_recorded_and_ends_other_sessions(agent, browser_o
 def test_a_bad_change_changes_nothing(agent, browser_of, vendor, old, new):
     assert change(browser_of(agent), old=old, new=new).status_code == 200
     assert User.objects.get().check_password(PASSWORD)
-    assert kinds() == []
+    assert kinds() == ([] if old == PASSWORD else ["reauthentication.failed"])
 
 
 def test_a_reset_by_mail_works_once_and_is_recorded(agent, browser_of, vendor):
@@ -66,7 +66,7 @@ def test_a_reset_by_mail_works_once_and_is_recorded(agent, browser_of, vendor):
     assert User.objects.get().check_password(NEW)
     assert signed_in.get("/").status_code == 302
     assert anonymous.get("/").status_code == 302  # nobody is signed in by it
-    assert kinds() == ["password.reset_requested", "password.reset"]
+    assert kinds() == ["password.reset_requested", "password.reset", "session.ended"]
     assert Event.objects.get(kind="password.reset").actor_id == agent.pk
     again = Browser().get(reset_link, follow=True)
     assert "password1" not in again.content.decode()
@@ -146,8 +146,9 @@ def test_an_address_that_changed_makes_an_old_link_useless(agent, anonymous, res
 def test_the_password_is_asked_again_where_it_matters(agent, browser_of, vendor):
     browser = browser_of(agent)
     assert browser.post("/accounts/reauthenticate/", {"password": "wrong"}).status_code == 200
-    assert kinds() == ["signin.failed"]
+    assert kinds() == ["reauthentication.failed"]
     assert browser.post("/accounts/reauthenticate/", {"password": PASSWORD}).status_code == 302
+    assert kinds() == ["reauthentication.failed", "reauthentication.ok"]
 
 
 def test_who_is_signed_in_with_a_link_of_somebody_else_resets_the_other_s(

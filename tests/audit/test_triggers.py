@@ -77,6 +77,11 @@ WEAKENED_ON_POSTGRESQL = {
 }
 WEAKENED_ON_POSTGRESQL |= {f"hollow {name}": [hollow(name)] for name in triggers.POSTGRESQL}
 WEAKENED_ON_POSTGRESQL |= {
+    f"{name} {how}": [f"ALTER FUNCTION {name}() {how}"]
+    for name in ("audit_event_no_delete", "audit_event_next")
+    for how in ("RESET ALL", "SET search_path = pg_temp, public", "SET search_path = public")
+}
+WEAKENED_ON_POSTGRESQL |= {
     "one that never fires": instead_of_no_update("BEFORE UPDATE", condition="WHEN (false)"),
     "one for deletes": instead_of_no_update("BEFORE DELETE"),
     "one for one column": instead_of_no_update("BEFORE UPDATE OF kind"),
@@ -96,6 +101,12 @@ def test_the_portal_is_not_ready_while_a_trigger_is_weaker(db, anonymous, statem
             cursor.execute(statement)
     answer = anonymous.get("/readyz")
     assert answer.status_code == 503
-    assert answer.json() == {"ready": False, "problem": "audit", "seconds_since_sync": None}
+    assert answer.json() == {
+        "ready": False,
+        "problem": "audit",
+        "seconds_since_sync": None,
+        "minutes_since_anchor": None,
+        "forward_lag": None,
+    }
     triggers.reinstall()
     assert anonymous.get("/readyz").status_code == 200

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -21,6 +22,25 @@ def landing(simulator):
     return [request for request in simulator.ledger.requests if request.path == "/" and "llt" in request.query]
 
 
+def copied(portal):
+    """What the log says was copied, in its order."""
+    rows = portal.ask("SELECT record FROM audit_event WHERE kind = 'invitation.revealed' ORDER BY seq")
+    return [json.loads(record)["facts"]["what"] for (record,) in rows]
+
+
+def test_a_copy_works_where_the_portal_does_not_hear_of_it(open_page, reports, vendor, portal):
+    reports.expect(503)
+    vendor.add("Tilda")
+    page = open_page("agent", permissions=["clipboard-read", "clipboard-write"])
+    page.route("**/copied/", lambda route: route.fulfill(status=503))
+    before = copied(portal)
+    page.get_by_role("button", name="Copy code").first.click()
+    expect(page.locator("#said")).to_have_text("Copied")
+    page.unroute("**/copied/")
+    page.get_by_role("button", name=re.compile("Copy link for")).first.click()
+    wait_until(lambda: copied(portal) == [*before, "link"], seconds=5)
+
+
 def test_from_sign_in_to_close(open_page, vendor, portal):
     page = open_page(permissions=["clipboard-read", "clipboard-write"])
     expect(page).to_have_url(re.compile("/accounts/login/"))
@@ -34,11 +54,14 @@ def test_from_sign_in_to_close(open_page, vendor, portal):
     expect(page.get_by_role("heading", name="Your invitation is ready")).to_be_visible()
     code = the_row(vendor).code
     assert page.locator("#code").inner_text() == f"{code[:3]}\u00a0{code[3:6]}\u00a0{code[6:]}"
+    before = copied(portal)
     page.get_by_role("button", name="Copy link").click()
     expect(page.locator("#said")).to_have_text("Copied")
     assert page.evaluate("navigator.clipboard.readText()") == f"{vendor.public_url}/invite/{code}"
     page.get_by_role("button", name="Copy code").click()
     wait_until(lambda: page.evaluate("navigator.clipboard.readText()") == code, seconds=5)
+    page.get_by_role("button", name="Copy message").click()
+    wait_until(lambda: copied(portal) == [*before, "link", "code", "message"], seconds=5)
 
     vendor.join(the_row(vendor).id, "win")
     connect = page.get_by_role("button", name=re.compile("Connect to Tilda"))

@@ -13,8 +13,17 @@ from django.db import connection
 from invitations import demo, server, static_files
 from invitations.management.commands import serve, start, watch
 from invitations.models import Invitation, Status
+from portal import log
 from portal.accounts.models import User
+from portal.audit import lines
 from portal.audit.models import Event
+
+
+@pytest.fixture(autouse=True)
+def silent(monkeypatch):
+    """What `serve` and `watch` change in their process for good: where they log."""
+    for module in (log, lines):
+        monkeypatch.setattr(module, "speak", lambda: None)
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ def environment(monkeypatch, tmp_path):
 def test_nothing_configured_is_the_demo(environment):
     found = environment()
     assert (found["DEMO"], found["INSECURE_HTTP"], found["REQUIRE_MFA"]) == ("1", "1", "off")
+    assert found["LOG_FORMAT"] == "text"
     assert found["GETSCREEN_API_URL"].startswith("http://127.0.0.1:")
     assert found["GETSCREEN_LINK_HOSTS"] in found["GETSCREEN_API_URL"]
     assert found["DATABASE_URL"].endswith("/var/demo.sqlite3")

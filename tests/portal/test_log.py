@@ -1,31 +1,63 @@
-"""The second wall: secrets are masked in messages and tracebacks, and nothing begins a line of its own."""
+"""The second wall: secrets are masked in every field, and nothing begins a line of its own."""
 
 import io
+import json
 import logging
+import re
 from types import SimpleNamespace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from portal.log import Redact
+from portal import log
+from portal.log import Console, Json, Redact, Text
 
 HIDDEN = "Kq3hiddenhiddenhidden"
+FIELDS = {"time", "log", "level", "logger", "message", "request", "process"}
+
+
+def logger_with(formatter):
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.addFilter(Redact())
+    handler.setFormatter(formatter)
+    logger = logging.Logger("test")
+    logger.addHandler(handler)
+    return logger, stream
+
+
+@pytest.fixture(autouse=True)
+def outside_of_requests():
+    log.reference.set("")
 
 
 @pytest.fixture
 def written():
-    """Return a function that logs through the filter and returns what is written."""
-    stream = io.StringIO()
-    handler = logging.StreamHandler(stream)
-    handler.addFilter(Redact())
-    handler.setFormatter(logging.Formatter("{levelname} {message}", style="{"))
-    logger = logging.Logger("test")
-    logger.addHandler(handler)
+    """Return a function that logs as text and returns what is written after the time."""
+    logger, stream = logger_with(Text())
 
-    def log(*args, **kwargs):
+    def write(*args, **kwargs):
         logger.error(*args, **kwargs)
-        return stream.getvalue()
+        return re.sub(r"^\d{4}-\d\d-\d\d [\d:,]+ (\w+) test: ", r"\1 ", stream.getvalue())
 
-    return log
+    return write
+
+
+@pytest.fixture
+def fields():
+    """Return a function that logs as JSON and returns the fields of the one line."""
+    return json_fields
+
+
+def json_fields(*args, **kwargs):
+    logger, stream = logger_with(Json())
+    logger.error(*args, **kwargs)
+    line, end = stream.getvalue().split("\n")
+    assert end == ""
+    assert line.isascii()
+    assert line.isprintable()
+    return json.loads(line)
 
 
 SECRETS = [
@@ -87,7 +119,80 @@ def test_a_line_carries_the_reference_that_the_page_shows(written):
     )
 
 
+def fail(text):
+    raise ValueError(text)
+
+
+def failing(text):
+    try:
+        fail(text)
+    except ValueError:
+        return json_fields("It failed", exc_info=True)
+
+
+def test_a_line_of_json_has_these_fields_and_no_others(fields):
+    found = fields("Not Found: %s", "/x", extra={"request": SimpleNamespace(reference="0a1b2c3d"), "status_code": 404})
+    assert set(found) == FIELDS
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", found["time"])
+    wanted = {"log": "app", "level": "ERROR", "logger": "test", "message": "Not Found: /x", "request": "0a1b2c3d"}
+    assert wanted.items() <= found.items()
+    assert fields("Nobody asked")["request"] == ""
+
+
+def test_a_traceback_is_one_field():
+    found = failing("first\nsecond\x1b[31m")
+    assert set(found) == FIELDS | {"exception"}
+    assert found["exception"].startswith("Traceback (most recent call last)")
+    assert found["exception"].endswith("ValueError: first\nsecond\\x1b[31m")
+
+
+def test_the_place_of_a_call_is_in_that_field_as_well(fields):
+    assert "json_fields" in fields("Where", stack_info=True)["exception"]
+
+
+@pytest.mark.parametrize("text", SECRETS)
+def test_secrets_are_masked_in_every_field(fields, text):
+    found = [fields(text), fields("It was %s", text), fields({"it": text}), fields("Twice %s", text, text)]
+    found += [failing(text), fields(text, stack_info=True), fields("x", extra={"other": text, "request": text})]
+    assert HIDDEN not in json.dumps(found)
+    assert "********" in found[4]["exception"]
+
+
+@given(st.text(alphabet=st.characters(exclude_categories=[])))
+def test_whatever_is_logged_is_one_line_of_json(text):
+    log.reference.set("")
+    found = [json_fields("%s", text), json_fields("%s", [text], extra={"a": text}), failing(text)]
+    assert all(set(each) >= FIELDS for each in found)
+    assert not any(log.CONTROLS.search(each["message"]) for each in found)
+
+
+def test_arguments_that_do_not_fit_are_shown_as_they_are(fields):
+    assert fields("%d and %d", 1)["message"] == "'%d and %d' (1,)"
+
+
+def test_lines_go_to_stderr_unless_a_server_speaks(capsys, monkeypatch):
+    handler = Console()
+    handler.setFormatter(Text())
+    record = logging.makeLogRecord({"msg": "hello", "name": "test"})
+    handler.emit(record)
+    assert "hello" in capsys.readouterr().err
+    monkeypatch.setattr(log, "_speaks_on_stdout", True)
+    handler.emit(record)
+    assert "hello" in capsys.readouterr().out
+
+
+def test_a_thread_that_dies_is_a_line(caplog):
+    try:
+        fail("in a thread")
+    except ValueError as error:
+        log._log_dead_thread(SimpleNamespace(exc_type=ValueError, exc_value=error, exc_traceback=error.__traceback__))
+    log._log_dead_thread(SimpleNamespace(exc_type=SystemExit, exc_value=None, exc_traceback=None))
+    assert [record.levelname for record in caplog.records] == ["CRITICAL"]
+    assert "in a thread" in caplog.text
+
+
 def test_the_portal_s_loggers_use_it(settings):
-    assert settings.LOGGING["handlers"]["console"]["filters"] == ["redact"]
+    console = settings.LOGGING["handlers"]["console"]
+    assert (console["formatter"], console["filters"]) == ("json", ["redact"])
     for name in ("urllib3", "requests"):
         assert settings.LOGGING["loggers"][name]["level"] == "WARNING"

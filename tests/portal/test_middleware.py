@@ -1,20 +1,23 @@
 """Who the client is, what every answer carries, where the probes answer, where a browser goes without a session."""
 
 import ipaddress
+from datetime import timedelta
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.db import InterfaceError, OperationalError, connection
 from django.test import Client
+from django.utils import timezone
 
 from invitations.models import Invitation, Snapshot
-from portal import health
-from portal.audit.models import Event
+from portal import audit, health, log
+from portal.audit.models import Event, Standing
 from portal.middleware import page_to_return_to
 from tests.conftest import PASSWORD, Browser
 
 PROXY = "10.0.0.1"
 SPOOFED = "192.0.2.66"
+NOTHING_YET = {"seconds_since_sync": None, "minutes_since_anchor": None, "forward_lag": None}
 
 
 @pytest.fixture
@@ -277,11 +280,21 @@ def test_alive_needs_no_database():
 
 
 def test_ready_says_how_old_the_list_is(look):
-    assert Client().get("/readyz").json() == {"ready": True, "problem": "", "seconds_since_sync": None}
+    assert Client().get("/readyz").json() == {"ready": True, "problem": "", **NOTHING_YET}
     Snapshot.load()
     assert Client().get("/readyz").json()["seconds_since_sync"] is None
     look()
     assert Client().get("/readyz").json()["seconds_since_sync"] in (0, 1, 2)
+
+
+def test_ready_says_what_of_the_log_is_not_outside_yet(db, settings, tmp_path):
+    audit.record("signout")
+    settings.SYSLOG_URL, settings.AUDIT_CHECKPOINT_DIR = "syslog+tcp://127.0.0.1:1", tmp_path
+    body = Client().get("/readyz").json()
+    assert (body["ready"], body["forward_lag"], body["minutes_since_anchor"]) == (True, 1, None)
+    Standing.note(forwarded_seq=1, anchored_at=timezone.now() - timedelta(minutes=90, seconds=5))
+    body = Client().get("/readyz").json()
+    assert (body["ready"], body["forward_lag"], body["minutes_since_anchor"]) == (True, 0, 90)
 
 
 def test_an_unreachable_vendor_leaves_the_portal_ready(vendor, look):
@@ -296,7 +309,7 @@ def test_not_ready_before_migrations(db, monkeypatch):
         cursor.execute("DELETE FROM django_migrations WHERE app = 'invitations'")
     answer = Client().get("/readyz")
     assert answer.status_code == 503
-    assert answer.json() == {"ready": False, "problem": "migrations", "seconds_since_sync": None}
+    assert answer.json() == {"ready": False, "problem": "migrations", **NOTHING_YET}
     assert health._migrated is False
 
 
@@ -308,7 +321,7 @@ def test_not_ready_without_a_database_and_silent_about_it(db, monkeypatch, error
     monkeypatch.setattr(health, "database_problem", fail)
     answer = Client().get("/readyz")
     assert answer.status_code == 503
-    assert answer.json() == {"ready": False, "problem": "database", "seconds_since_sync": None}
+    assert answer.json() == {"ready": False, "problem": "database", **NOTHING_YET}
 
 
 def test_our_fault_is_a_page_even_without_a_database(agent, browser_of, monkeypatch):
@@ -323,6 +336,14 @@ def test_our_fault_is_a_page_even_without_a_database(agent, browser_of, monkeypa
         answer = browser.get("/")
     assert answer.status_code == 500
     assert "Something broke on our side" in answer.content.decode()
+
+
+def test_the_answer_names_its_reference(anonymous, db):
+    for path in ("/accounts/login/", "/nothing/", "/healthz", "/static/css/base.css"):
+        answer = anonymous.get(path)
+        answer.close()
+        assert answer.headers["X-Request-Id"] == answer.wsgi_request.reference
+        assert log.reference.get() == ""
 
 
 # --- without a session

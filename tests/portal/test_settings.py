@@ -206,8 +206,8 @@ def test_the_key_does_not_show_itself():
 
 
 def variables():
-    """Every variable that settings.py reads."""
-    source = (ROOT / "portal" / "settings.py").read_text(encoding="utf-8")
+    """Every variable that settings.py reads, and what chooses the database's role before it."""
+    source = "".join((ROOT / "portal" / name).read_text(encoding="utf-8") for name in ("settings.py", "ownership.py"))
     found = re.findall(
         r'\b(?:text|secret|words|choice|flag|number|address|url_config|env\.get)\(\s*"([A-Z_]+)"', source
     )
@@ -229,7 +229,14 @@ def test_readmes_name_only_variables_that_exist():
 
 
 def test_only_settings_read_the_environment():
-    allowed = {"portal/settings.py", "portal/embedded.py", "portal/wsgi.py", "manage.py", "invitations/demo.py"}
+    allowed = {
+        "portal/settings.py",
+        "portal/embedded.py",
+        "portal/ownership.py",
+        "portal/wsgi.py",
+        "manage.py",
+        "invitations/demo.py",
+    }
     for file in [*(ROOT / "portal").rglob("*.py"), *(ROOT / "invitations").rglob("*.py")]:
         name = file.relative_to(ROOT).as_posix()
         if name not in allowed and not name.startswith("portal/getscreen/simulator/"):

@@ -1,6 +1,7 @@
 """Run the portal for real: the web server with a watcher in each of its processes."""
 
 import argparse
+import logging
 from typing import Any
 
 from django.core import checks
@@ -11,8 +12,10 @@ from django.db.migrations.executor import MigrationExecutor
 from invitations import static_files
 from invitations.operations import abandon_interrupted
 from invitations.server import Server
-from portal import audit
-from portal.audit.kinds import Result
+from portal import audit, log
+from portal.audit import lines, program
+
+logger = logging.getLogger(__name__)
 
 
 class Command(BaseCommand):
@@ -25,14 +28,31 @@ class Command(BaseCommand):
         parser.add_argument("--threads", type=int, default=8, help="requests at once per process (default 8)")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        log.speak()
+        lines.speak()
         refuse_unmigrated()
-        self.check(include_deployment_checks=True, fail_level=checks.CRITICAL)  # says what is unwise
+        say_what_is_unwise()
         self.check()  # stops at what is wrong
         static_files.ensure_collected()
-        abandon_interrupted()
-        audit.record("system.started", result=Result.OK)
-        self.stdout.write(f"Listening on {options['bind']}")
+        begin()
+        logger.info("Listening on %s", options["bind"])
         Server(bind=options["bind"], workers=options["workers"], threads=options["threads"]).run()
+
+
+def begin() -> None:
+    """Settle what a crash has left and record the start. Raises CommandError if that cannot be recorded."""
+    try:
+        abandon_interrupted()
+        program.started()
+    except audit.Unavailable as error:
+        raise CommandError(f"The audit log cannot be written, so the portal does not start: {error}") from None
+
+
+def say_what_is_unwise() -> None:
+    """Log the warnings of the start-up checks, like everything else a server says."""
+    for found in checks.run_checks(include_deployment_checks=True):
+        if found.level < checks.ERROR and not found.is_silenced():
+            logger.warning("%s: %s %s", found.id, found.msg, found.hint or "")
 
 
 def refuse_unmigrated() -> None:

@@ -10,7 +10,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
 from invitations import demo, static_files
-from invitations.operations import abandon_interrupted
+from invitations.management.commands.serve import begin
 from invitations.server import Server
 from portal.accounts.management.commands.create_admin import enrolment_link
 from portal.accounts.models import administrators
@@ -30,7 +30,7 @@ class Command(BaseCommand):
                 running.enter_context(demo.simulator())
             call_command("migrate", interactive=False, verbosity=0)
             static_files.ensure_collected()
-            abandon_interrupted()
+            begin()
             self.stdout.write(self.welcome(f"http://localhost:{port}"))
             self.stdout.flush()
             Server(bind=f"127.0.0.1:{port}", workers=1, threads=16).run()

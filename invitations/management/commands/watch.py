@@ -7,8 +7,11 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from invitations.management.commands.serve import refuse_unmigrated
+from invitations.management.commands.serve import begin, refuse_unmigrated
 from invitations.watcher import Watcher
+from portal import log
+from portal.audit import lines, program
+from portal.audit.forwarding import Forwarder
 
 
 class Command(BaseCommand):
@@ -18,13 +21,19 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if not settings.GETSCREEN_API_KEY:
             raise CommandError("Set GETSCREEN_API_KEY (Getscreen profile, Integration → HTTP API).")
+        log.speak()
+        lines.speak()
         refuse_unmigrated()
         self.check()
-        watcher = Watcher()
+        begin()
+        watcher, forwarder = Watcher(), Forwarder()
 
         def stop(signum: int, frame: FrameType | None) -> None:
             watcher.stopping.set()
 
         signal.signal(signal.SIGTERM, stop)
         signal.signal(signal.SIGINT, stop)
+        forwarder.start()
         watcher.run()
+        program.stopped()
+        forwarder.stop()

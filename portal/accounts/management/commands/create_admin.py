@@ -4,10 +4,10 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
-from django.db import transaction
 from django.urls import reverse
 
 from portal import audit
+from portal.accounts.management.recording import NOT_WRITABLE
 from portal.accounts.models import Enrolment, administrators, lock_administrator_role
 from portal.audit.kinds import Result
 
@@ -16,11 +16,14 @@ class Command(BaseCommand):
     help = "Print a one-time enrolment link, valid for 15 minutes, while no administrator exists."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        link = enrolment_link()
+        try:
+            link = enrolment_link()
+        except audit.Unavailable:
+            raise CommandError(NOT_WRITABLE) from None
         self.stdout.write(f"Open this link within 15 minutes to enrol as the administrator:\n\n  {link}\n")
 
 
-@transaction.atomic
+@audit.writing()
 def enrolment_link() -> str:
     """Return a new link. Raises CommandError if an administrator exists."""
     lock_administrator_role()

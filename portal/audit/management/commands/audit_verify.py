@@ -95,7 +95,7 @@ def trusted(given: list[str]) -> list[PublicKey]:
 
 def parse_key(text: str) -> PublicKey:
     try:
-        raw = base64.b64decode(text.rsplit("+", 1)[1])[1:] if "+" in text else bytes.fromhex(text)
+        raw = base64.b64decode(text.split("+", 2)[2])[1:] if text.count("+") > 1 else bytes.fromhex(text)
     except ValueError:
         raw = b""
     if len(raw) != 32:

@@ -1,0 +1,158 @@
+"""What becomes of sessions, passwords and limits, as the log tells it."""
+
+from __future__ import annotations
+
+import pytest
+from django.contrib.sessions.models import Session
+from django.core.cache import cache
+from django.core.management import CommandError, call_command
+
+from portal import audit
+from portal.accounts import sessions
+from portal.accounts.models import User
+from portal.audit import sentences
+from portal.audit.models import Event
+from tests.conftest import PASSWORD, Browser
+
+NEW = "another long and quiet passphrase"
+GETPASS = "django.contrib.auth.management.commands.changepassword.getpass.getpass"
+
+
+def ended() -> list[tuple[str, int]]:
+    return [(event.actor_name, event.facts["count"]) for event in Event.objects.filter(kind="session.ended")]
+
+
+def kinds() -> list[str]:
+    return [event.kind for event in Event.objects.order_by("seq")]
+
+
+def test_a_changed_password_ends_the_other_sessions_and_counts_them(agent, colleague, browser_of, vendor):
+    here, elsewhere, theirs = browser_of(agent), [browser_of(agent), browser_of(agent)], browser_of(colleague)
+    here.post("/accounts/password/change/", {"oldpassword": PASSWORD, "password1": NEW, "password2": NEW})
+    assert ended() == [("Mika Lind", 2)]
+    assert here.get("/").status_code == theirs.get("/").status_code == 200
+    assert {browser.get("/").status_code for browser in elsewhere} == {302}
+    assert Session.objects.count() == 2
+    assert sentences.of(Event.objects.get(kind="session.ended")) == "ended 2 other sessions of agent"
+
+
+def test_where_there_is_no_other_session_nothing_is_said(agent, browser_of, vendor):
+    form = {"oldpassword": PASSWORD, "password1": NEW, "password2": NEW}
+    browser_of(agent).post("/accounts/password/change/", form)
+    assert kinds() == ["password.changed"]
+
+
+def test_a_disabled_account_wakes_no_session_when_it_is_enabled_again(agent, admin, browser_of, vendor):
+    theirs, administration = browser_of(agent), browser_of(admin)
+    form = {"username": "agent", "email": agent.email, "groups": [agent.groups.get().pk]}
+    path = f"/admin/accounts/user/{agent.pk}/change/"
+    assert administration.post(path, form).status_code == 302
+    assert administration.post(path, form | {"is_active": "on"}).status_code == 302
+    assert ended() == [("admin", 1)]
+    assert theirs.get("/").status_code == 302
+    assert administration.get("/").status_code == 200
+
+
+def test_an_administrator_s_own_new_password_keeps_the_session_it_was_set_in(admin, browser_of, vendor):
+    here, elsewhere = browser_of(admin), browser_of(admin)
+    path = f"/admin/accounts/user/{admin.pk}/password/"
+    assert here.post(path, {"password1": NEW, "password2": NEW}).status_code == 302
+    assert (here.get("/").status_code, elsewhere.get("/").status_code) == (200, 302)
+    assert ended() == [("admin", 1)]
+
+
+def test_other_changes_end_no_session(agent, admin, browser_of, vendor):
+    theirs = browser_of(agent)
+    form = {"username": "agent", "email": "new@example.org", "is_active": "on", "groups": [agent.groups.get().pk]}
+    browser_of(admin).post(f"/admin/accounts/user/{agent.pk}/change/", form)
+    assert theirs.get("/").status_code == 200
+    assert ended() == []
+
+
+def test_sessions_that_cannot_be_read_are_nobody_s(agent, browser_of, vendor):
+    browser_of(agent)
+    Session.objects.update(session_data="not signed by us")
+    assert list(sessions.sessions_of(agent)) == []
+
+
+def test_a_confirmed_password_and_a_wrong_one_are_events(agent, browser_of, vendor):
+    browser = browser_of(agent)
+    for password in ("wrong", PASSWORD):
+        browser.post("/accounts/reauthenticate/", {"password": password})
+    found = Event.objects.order_by("seq")
+    assert [(event.kind, event.result, event.actor_id) for event in found] == [
+        ("reauthentication.failed", "denied", agent.pk),
+        ("reauthentication.ok", "ok", agent.pk),
+    ]
+
+
+def test_limits_are_events_of_people_and_counted_for_strangers(agent, browser_of, vendor, settings):
+    settings.ACCOUNT_RATE_LIMITS = {"reauthenticate": "1/m/user", "login": "1/m/ip"}
+    browser = browser_of(agent)
+    assert [browser.post("/accounts/reauthenticate/", {"password": PASSWORD}).status_code for _ in range(3)] == [
+        302,
+        429,
+        429,
+    ]
+    stranger = Browser()
+    answers = [stranger.post("/accounts/login/", {"login": "x", "password": "y"}).status_code for _ in range(4)]
+    assert answers == [200, 429, 429, 429]
+    found = Event.objects.filter(kind="access.limited").order_by("seq")
+    assert [(event.actor_id, event.target_label) for event in found] == [
+        (agent.pk, "/accounts/reauthenticate/"),
+        (agent.pk, "/accounts/reauthenticate/"),
+        (None, "/accounts/login/"),
+    ]
+
+
+def test_a_used_reset_link_is_an_event_without_the_link(agent, anonymous, vendor):
+    anonymous.get("/accounts/password/reset/key/1-aaaaaa-bbbbbbbbbbbb/")
+    event = Event.objects.get()
+    assert (event.kind, event.result, event.actor_id) == ("password.reset_refused", "denied", None)
+    assert "bbbbbb" not in event.record + str(event.details)
+
+
+def test_strangers_cannot_fill_the_log_with_refused_links(db, anonymous):
+    for _ in range(5):
+        anonymous.get("/accounts/enrol/nothing/")
+    assert kinds() == ["enrolment.refused"]
+    cache.delete("audit:enrolment.refused:127.0.0.1:quiet")  # a minute later
+    anonymous.get("/accounts/enrol/nothing/")
+    assert Event.objects.last() is not None
+    assert [event.facts for event in Event.objects.order_by("seq")] == [{"left_out_before": 0}, {"left_out_before": 4}]
+
+
+def test_createsuperuser_leaves_an_event(db, monkeypatch):
+    monkeypatch.setenv("DJANGO_SUPERUSER_PASSWORD", NEW)
+    call_command("createsuperuser", username="root", email="root@example.org", interactive=False, verbosity=0)
+    event = Event.objects.get()
+    assert (event.kind, event.actor, event.target_label) == ("user.created", "portal", "root")
+    assert event.facts == {"superuser": True}
+    assert User.objects.get().is_superuser
+    User.objects.create_user("later")
+    assert kinds() == ["user.created"], "only the command's own"
+
+
+def test_changepassword_leaves_an_event_and_ends_sessions(agent, browser_of, vendor, monkeypatch):
+    browser = browser_of(agent)
+    monkeypatch.setattr(GETPASS, lambda prompt: NEW)
+    call_command("changepassword", "agent", verbosity=0)
+    assert kinds() == ["user.password_set", "session.ended"]
+    assert browser.get("/").status_code == 302
+    assert NEW not in "".join(Event.objects.values_list("record", flat=True))
+
+
+def test_a_command_that_gives_up_leaves_nothing(agent, monkeypatch):
+    monkeypatch.setattr(GETPASS, lambda prompt: "short")
+    with pytest.raises(CommandError, match="Aborting"):
+        call_command("changepassword", "agent", verbosity=0)
+    assert kinds() == []
+
+
+def test_a_command_holds_no_lock_while_somebody_types(agent, monkeypatch):
+    began = []
+    writing = audit.writing
+    monkeypatch.setattr(audit, "writing", lambda **options: began.append(1) or writing(**options))
+    monkeypatch.setattr(GETPASS, lambda prompt: NEW if not began else pytest.fail("the log is locked"))
+    call_command("changepassword", "agent", verbosity=0)
+    assert began
