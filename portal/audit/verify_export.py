@@ -15,7 +15,7 @@ import re
 import sys
 import zipfile
 from datetime import datetime, timedelta, timezone
-from typing import Any, Iterator, Tuple
+from typing import IO, Any, Iterator, Tuple
 
 LINE, SMALL, RATIO = 1 << 22, 1 << 26, 100  # bytes of a line and of a small file; a ZIP bomb packs tighter
 FILES = "events.jsonl events.csv checkpoint.txt checkpoints.txt blocks.txt watermark.txt keys.json README.txt"
@@ -62,15 +62,21 @@ class Files:
             if entry.file_size > RATIO * entry.compress_size + LINE:
                 raise ValueError(f"{entry.filename} is packed like a bomb")
 
+    def open(self, name: str) -> IO[bytes]:
+        return self.zip.open(name) if self.zip else open(os.path.join(self.place, name), "rb")
+
+    def text(self, name: str) -> str:
+        if name not in self.names:
+            return ""
+        with self.open(name) as file:
+            return file.read(SMALL).decode()
+
     def lines(self, name: str) -> Iterator[str]:
-        with self.zip.open(name) if self.zip else open(os.path.join(self.place, name), "rb") as file:
+        with self.open(name) as file:
             for line in iter(lambda: file.readline(LINE), b""):
                 if not line.endswith(b"\n"):
                     raise Tampered(f"{name}: a line is cut off, or too long.")
                 yield line.decode()
-
-    def text(self, name: str) -> str:
-        return "".join(self.lines(name)) if name in self.names else ""
 
 
 def sha(*parts: bytes) -> bytes:
@@ -231,15 +237,16 @@ def point_of(raw: bytes) -> Point:
 
 
 def is_signed(key: bytes, signature: bytes, text: bytes) -> bool:
+    """Say whether a signature of Ed25519 is right (RFC 8032, 5.1.7)."""
     scalar, hashed = int.from_bytes(signature[32:], "little"), hashlib.sha512(signature[:32] + key + text).digest()
-    base = point_of(bytes.fromhex("58" + "66" * 31))
+    if len(key) != 32 or len(signature) != 64 or scalar >= ORDER:
+        return False
     try:
         right = plus(point_of(signature[:32]), times(int.from_bytes(hashed, "little") % ORDER, point_of(key)))
     except ValueError:
         return False
-    left = times(scalar, base)
-    same = [(left[i] * right[2] - right[i] * left[2]) % P == 0 for i in (0, 1)]
-    return len(key) == 32 and len(signature) == 64 and scalar < ORDER and all(same)
+    left = times(scalar, point_of(bytes.fromhex("58" + "66" * 31)))  # the base point
+    return all((left[i] * right[2] - right[i] * left[2]) % P == 0 for i in (0, 1))
 
 
 def check_signature(files: Files, note: Note, given: list[bytes]) -> list[str]:
