@@ -51,7 +51,6 @@ PUBLIC_FORMS = ("accounts/login/", "accounts/password/reset/")  # for those who 
 VENDOR_CALLS = {
     "invitations/new/": ("create",),
     f"{HERE}connect/": ("connect",),
-    "audit/export/": ({"form": "csv"}, {"form": "?"}),
     f"{HERE}rename/": ("update",),
     f"{HERE}close/": ("close", "list"),
     f"{HERE}preview/": ("preview",),
