@@ -23,6 +23,7 @@ PAGE_SIZE = 50
 @require_GET
 def log(request: Any) -> HttpResponse:
     """Show the events the viewer may see. Opening it, and each new filter, is itself an event."""
+    audit.ensure_writable()  # before anything is read of what could not be recorded
     form = FilterForm(request.GET)
     filters = form.cleaned_data if form.is_valid() else getattr(form, "cleaned_data", {})
     events = filtered(Event.objects.visible_to(request.user), filters)
