@@ -11,6 +11,8 @@ from portal.audit import views as audit
 urlpatterns = [
     path("", include("invitations.urls")),
     path("audit/", access.require(*access.AUDIT)(audit.log), name="audit_log"),
+    path("audit/verify/", access.require(roles.AUDIT_ALL)(audit.verify), name="audit_verify"),
+    path("audit/<int:seq>/", access.require(*access.AUDIT)(audit.event), name="audit_event"),
     path("audit/export/", access.require(roles.AUDIT_ALL)(export_page.export), name="audit_export"),
     path("accounts/", include("portal.accounts.urls")),
     path("admin/", admin.site.urls),

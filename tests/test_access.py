@@ -39,6 +39,10 @@ history/export/                                           GET   302  405  405  4
 history/export/                                           POST  302  403  200  200  200  200  200  200
 audit/export/                                             GET   302  403  403  403  403  200  200  200
 audit/export/                                             POST  302  403  403  403  403  422  422  422
+audit/verify/                                             GET   302  403  403  403  403  405  405  405
+audit/verify/                                             POST  302  403  403  403  403  302  302  302
+audit/<int:seq>/                                          GET   302  403  200  404  200  200  200  200
+audit/<int:seq>/                                          POST  302  403  405  405  405  405  405  405
 audit/                                                    GET   302  403  200  200  200  200  200  200
 audit/                                                    POST  302  403  405  405  405  405  405  405
 invitations/new/                                          GET   302  403  200  200  200  403  200  200
@@ -156,6 +160,7 @@ WRITTEN = {  # what the table calls addresses that the site map writes as regula
     "admin/(?P<url>.*)$": "admin/<anything>",
     "": "-",
 }
+OWNED = ("<slug:public_id>", "<int:seq>")  # invitations and events are somebody's
 OTHER_METHODS = ("HEAD", "OPTIONS", "PUT", "PATCH", "DELETE", "TRACE")
 # Everybody's, with or without an account; `tests/test_architecture.py` says why.
 PUBLIC = {route for route, _, anon, *_ in (line.split() for line in TABLE.strip().splitlines()) if anon != "302"}
@@ -227,6 +232,9 @@ class Cast:
         """The address filled in with things that exist, for each ownership."""
         if "invitation" in route and not Invitation.objects.exists():
             self.invite()
+        if "<int:seq>" in route:
+            events = [audit.record("signout", actor=owner) for owner in self.owners(who)]
+            return [f"/{route}".replace("<int:seq>", str(event.seq)) for event in events]
         if "<slug:public_id>" not in route:
             return [self.path(route)]
         found = [Invitation.objects.get(created_by=owner).public_id for owner in self.owners(who)]
@@ -269,8 +277,8 @@ def test_every_address_stands_in_the_table():
 
 @pytest.mark.parametrize(("route", "method"), EXPECTED, ids=lambda value: value)
 def test_everybody_gets_the_answer_of_the_table(cast, route, method):
-    found = {"other": EXPECTED[route, method]["own"]}  # the same person, unless the address is an invitation's
-    for who in WHO if "<slug:public_id>" in route else set(WHO) - {"other"}:
+    found = {"other": EXPECTED[route, method]["own"]}  # the same person, unless the address is something of somebody's
+    for who in WHO if any(owned in route for owned in OWNED) else set(WHO) - {"other"}:
         browser = cast.browser(who)
         statuses = {send(browser, method, path).status_code for path in cast.paths(route, who)}
         found[who] = statuses.pop() if len(statuses) == 1 else statuses

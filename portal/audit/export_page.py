@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, time, timedelta
 from typing import Any
 
 from django import forms
 from django.contrib.auth import get_user_model
-from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
@@ -18,13 +16,11 @@ from django.views.decorators.http import require_http_methods
 
 from portal.audit.downloads import Download, respond
 from portal.audit.export import Export
+from portal.audit.forms import FilterForm
 from portal.audit.keys import KeyUnusable
-from portal.audit.kinds import KINDS, Result
-from portal.audit.models import PORTAL, STRANGER
-from portal.audit.origin import parse_address, wider_network_of
+from portal.audit.models import PORTAL, STRANGER, EventQuerySet
 from portal.audit.selection import select
 
-SENSIBLE = [MinValueValidator(date(2000, 1, 1)), MaxValueValidator(date(2999, 12, 31))]
 FORMS = {
     "zip": (_("ZIP with proofs"), "application/zip"),
     "jsonl": (_("JSON lines"), "application/jsonl"),
@@ -32,63 +28,19 @@ FORMS = {
 }
 
 
-class FilterForm(forms.Form):
-    """Which events: everything is optional. Names are those of the log's page."""
-
-    who = forms.CharField(label=_("Who"), required=False, max_length=150)
-    kind = forms.ChoiceField(label=_("Action"), required=False, choices=[(name, name) for name in KINDS])
-    result = forms.ChoiceField(label=_("Outcome"), required=False, choices=Result.choices)
-    invitation = forms.SlugField(label=_("Invitation"), required=False, max_length=64)
-    ticket = forms.CharField(label=_("Ticket"), required=False, max_length=100)
-    network = forms.CharField(label=_("Network"), required=False, max_length=60)
-    reference = forms.RegexField(r"[0-9a-f]{32}", label=_("Reference"), required=False)
-
-    def __init__(self, data: Any = None) -> None:
-        super().__init__(data)
-        for name, label in (("from", _("From")), ("to", _("To"))):  # `from` cannot be an attribute
-            self.fields[name] = forms.DateField(label=label, required=False, validators=SENSIBLE)
-
-    def clean_network(self) -> str:
-        """Return the /24 or /48 that the log keeps."""
-        text: str = self.cleaned_data["network"]
-        if text and not parse_address(text.partition("/")[0]):
-            raise forms.ValidationError(_("This is no IP address and no network."))
-        return wider_network_of(text.partition("/")[0])
-
-    @property
-    def used(self) -> dict[str, str]:
-        """The filters in force, as the address says them."""
-        return {name: str(value) for name, value in self.cleaned_data.items() if value}
-
-    @property
-    def shown(self) -> list[tuple[Any, str]]:
-        """Label and value of each, to be read."""
-        return [(self.fields[name].label, value) for name, value in self.used.items()]
-
-    @property
-    def filters(self) -> dict[str, Any]:
-        """What they mean to the log's columns. Raises UnknownPerson."""
-        data = self.cleaned_data
-        return {
-            "from_ts": start_of(data["from"]) if data["from"] else None,
-            "to_ts": start_of(data["to"] + timedelta(days=1)) if data["to"] else None,
-            "actor": actor_of(data["who"]),
-            "target": f"invitation:{data['invitation']}" if data["invitation"] else "",
-            **{name: data[name] for name in ("kind", "result", "network", "reference", "ticket")},
-        }
-
-
-def start_of(day: date) -> int:
-    """Return the first moment of a day where the installation is, in microseconds."""
-    return int(timezone.make_aware(datetime.combine(day, time.min)).timestamp()) * 1_000_000
+def selection_of(chosen: FilterForm) -> EventQuerySet | None:
+    """Return the events that the filters name; None for the whole log."""
+    criteria = chosen.criteria
+    times = {"from_ts": criteria.since, "to_ts": None if criteria.until is None else criteria.until + 1}
+    return select({**criteria.equal, **times, "ticket": criteria.ticket}) if chosen.filters else None
 
 
 def actor_of(who: str) -> str:
-    """Return how the log calls somebody, given in its way, or by user name or address. Strangers are "nobody"."""
+    """Return how the log calls somebody, given in its way, or by user name or e-mail address; else what was given."""
     if not who or who in (PORTAL, STRANGER) or who.startswith("user:"):
         return who
     found = get_user_model().objects.filter(Q(username__iexact=who) | Q(email__iexact=who)).first()
-    return f"user:{found.pk}" if found else "nobody"
+    return f"user:{found.pk}" if found else who
 
 
 class ChoiceForm(forms.Form):
@@ -125,10 +77,10 @@ def page(request: HttpRequest, chosen: FilterForm, how: ChoiceForm, *, status: i
 
 
 def send(request: HttpRequest, chosen: FilterForm, *, form: str, details: bool) -> HttpResponseBase:
-    used = chosen.used
+    used = chosen.filters
     download = Download(
         "audit.exported",
-        lambda: Export(select(chosen.filters) if used else None, form=form, with_details=details),
+        lambda: Export(selection_of(chosen), form=form, with_details=details),
         actor=request.user,
         facts={"format": form, "filters": sorted(used), "with_details": details},
         details={"filters": used},

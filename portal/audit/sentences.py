@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 
 from django.utils.translation import gettext as _
 
@@ -12,12 +13,20 @@ from portal.audit.models import PORTAL, Event
 
 def of(event: Event) -> str:
     """Return the sentence that follows the person's name. Unknown kinds of other releases say their name."""
+    return fill(pattern_of(event), words_of(event))
+
+
+def pattern_of(event: Event) -> str:
+    """Return the sentence before it is filled."""
     kind = KINDS.get(event.kind)
     if kind is None:
-        return event.kind
+        return event.kind.replace("%", "%%")
     is_done = event.result == Result.OK and event.phase != Phase.INTENT
-    text = str(kind.done if is_done or not kind.tried else kind.tried)
-    return text % defaultdict(lambda: "…", words_of(event))
+    return str(kind.done if is_done or not kind.tried else kind.tried)
+
+
+def fill(pattern: str, words: Mapping[str, str]) -> str:
+    return pattern % defaultdict(lambda: "…", words)
 
 
 def words_of(event: Event) -> dict[str, str]:

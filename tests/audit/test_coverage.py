@@ -74,6 +74,10 @@ history/export/                                          POST allowed=history.ex
 invitations/<slug:public_id>/evidence/                   GET
 invitations/<slug:public_id>/evidence/                   POST
     allowed=audit.evidence:?,audit.key_created:ok,audit.evidence:ok
+audit/verify/                                            GET
+audit/verify/                                            POST allowed=audit.verify_requested:ok
+audit/<int:seq>/                                         GET  allowed=audit.event_viewed:ok
+audit/<int:seq>/                                         POST
 invitations/new/                                         GET
 invitations/new/                                         POST
     refused=invitation.create:?,invitation.create:failed

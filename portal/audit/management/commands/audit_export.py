@@ -14,9 +14,9 @@ from django.core.management.base import BaseCommand, CommandError
 from portal import audit
 from portal.audit.downloads import Download
 from portal.audit.export import Changed, Export
-from portal.audit.export_page import FORMS, FilterForm, file_name
+from portal.audit.export_page import FORMS, actor_of, file_name, selection_of
+from portal.audit.forms import FilterForm
 from portal.audit.keys import KeyUnusable
-from portal.audit.selection import select
 
 OPTIONS = {"from": "DATE", "to": "DATE", "kind": "KIND", "result": "RESULT", "invitation": "ID", "ticket": "TICKET"}
 
@@ -39,7 +39,8 @@ class Command(BaseCommand):
             )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        form = FilterForm({name: options[name] for name in (*OPTIONS, "who", "network", "reference")})
+        asked = {name: options[name] for name in (*OPTIONS, "network", "reference")}
+        form = FilterForm(asked | {"who": actor_of(options["who"])})
         if not form.is_valid():
             raise CommandError(
                 "\n".join(f"--{name}: {' '.join(map(str, found))}" for name, found in form.errors.items())
@@ -66,10 +67,10 @@ class Command(BaseCommand):
 
 
 def begin(form: FilterForm, kind: str, *, with_details: bool) -> Download:
-    used = form.used
+    used = form.filters
     return Download(
         "audit.exported",
-        lambda: Export(select(form.filters) if used else None, form=kind, with_details=with_details),
+        lambda: Export(selection_of(form), form=kind, with_details=with_details),
         facts={"format": kind, "filters": sorted(used), "with_details": with_details},
         details={"filters": used},
     )
