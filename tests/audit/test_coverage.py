@@ -15,8 +15,6 @@ import pytest
 from django.core.cache import cache
 
 from invitations.models import Operation, Snapshot
-from portal import audit
-from portal.audit import checkpoints
 from portal.audit.models import Event
 from tests.conftest import PASSWORD, Browser
 from tests.test_access import EXPECTED, Cast
@@ -29,10 +27,10 @@ POLICY = "admin/invitations/policy/<path:object_id>/change/"
 FORMS: dict[str, tuple[dict[str, str], dict[str, str]]] = {
     "board/alerts/": ({"signal": "on"}, {"signal": "?"}),
     "invitations/new/": ({"client_name": "Tilda"}, {"client_name": "x" * 500}),
-    "audit/export/": ({"form": "csv"}, {"form": "?"}),
     f"{HERE}rename/": ({"client_name": "Bo"}, {"client_name": "x" * 500}),
     f"{HERE}connect/": ({}, {}),
     f"{HERE}close/": ({}, {}),
+    "audit/export/": ({"form": "jsonl"}, {"form": "?"}),
     f"{HERE}copied/": ({"what": "code"}, {"what": "everything"}),
     "accounts/login/": ({"login": "tom", "password": PASSWORD}, {"login": "tom", "password": "wrong"}),
     "accounts/logout/": ({}, {}),
@@ -66,14 +64,18 @@ board/alerts/                                            GET
 board/alerts/                                            POST
 history/                                                 GET
 history/                                                 POST
-history/export/                                          GET
-history/export/                                          POST allowed=history.exported:?,history.exported:ok
 audit/                                                   GET  allowed=audit.viewed:ok
 audit/                                                   POST
+audit/export/                                            GET
+audit/export/                                            POST
+    allowed=audit.exported:?,audit.key_created:ok,audit.exported:ok
+history/export/                                          GET
+history/export/                                          POST allowed=history.exported:?,history.exported:ok
+invitations/<slug:public_id>/evidence/                   GET
+invitations/<slug:public_id>/evidence/                   POST
+    allowed=audit.evidence:?,audit.key_created:ok,audit.evidence:ok
 audit/verify/                                            GET
 audit/verify/                                            POST allowed=audit.verify_requested:ok
-audit/export/                                            GET
-audit/export/                                            POST allowed=audit.exported:?,audit.exported:ok
 audit/<int:seq>/                                         GET  allowed=audit.event_viewed:ok
 audit/<int:seq>/                                         POST
 invitations/new/                                         GET
@@ -109,8 +111,6 @@ invitations/<slug:public_id>/copied/                     GET
 invitations/<slug:public_id>/copied/                     POST allowed=invitation.revealed:ok
 invitations/<slug:public_id>/qr/                         GET  allowed=invitation.qr:ok
 invitations/<slug:public_id>/qr/                         POST
-invitations/<slug:public_id>/evidence/                   GET
-invitations/<slug:public_id>/evidence/                   POST allowed=audit.evidence:?,audit.evidence:ok
 accounts/login/                                          GET
 accounts/login/                                          POST invalid=signin.failed:denied allowed=signin.ok:ok
 accounts/logout/                                         GET
@@ -249,8 +249,7 @@ class Visit:
             answer = browser.post(self.path, FORMS.get(self.route, ({}, {}))[form])
         else:
             answer = browser.get(self.path)
-        for _part in answer.streaming_content if answer.streaming else ():
-            pass  # a download says how it ended when it has
+        b"".join(answer)  # what is streamed is told when it is sent
         return told(after)
 
     def with_fault(self, fault: str) -> list[str]:
@@ -287,8 +286,6 @@ class Visit:
 @pytest.fixture
 def visit(make_person, vendor, look, request) -> Any:
     route, method = request.getfixturevalue("route"), request.getfixturevalue("method")
-    audit.record("system.started", result="ok")
-    checkpoints.seal()  # the first one introduces its key
     return Visit(Cast(make_person, vendor, look), route, method)
 
 
