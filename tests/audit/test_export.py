@@ -279,10 +279,10 @@ def test_the_zip_comes_as_a_file_that_nobody_keeps(auditor, browser_of, events, 
 
 def test_every_filter_of_the_address_counts(auditor, agent, browser_of, events, vendor):
     browser = browser_of(auditor)
-    query = f"who={agent.username}&kind=signout&result=ok&invitation=id1&ticket=HD-1&from=2001-01-01&to=2999-12-31"
+    query = f"who=user:{agent.pk}&kind=signout&result=ok&invitation=id1&ticket=HD-1&from=2001-01-01&to=2999-12-31"
     lines = body_of(browser.post(f"{PAGE}?{query}", {"form": "jsonl"})).splitlines()
     assert [json.loads(line)["record"]["seq"] for line in lines] == [2]
-    assert not body_of(browser.post(f"{PAGE}?who=nobody-like-this", {"form": "jsonl"}))
+    assert not body_of(browser.post(f"{PAGE}?who=user:{agent.pk}&invitation=id0", {"form": "jsonl"}))
 
 
 def test_an_export_is_two_events(auditor, browser_of, events, vendor):
