@@ -43,6 +43,8 @@ if POSTGRESQL:
         "CREATE FUNCTION zz() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RAISE EXCEPTION 'disk on fire'; END$$",
         "CREATE TRIGGER zz BEFORE INSERT ON audit_event FOR EACH ROW EXECUTE FUNCTION zz()",
     ]
+    # Still to be read: in the one transaction of a test, PostgreSQL refuses everything after a first error.
+    BREAK["no table"].append("CREATE VIEW audit_event AS SELECT * FROM audit_event_away LIMIT 1000000")
 WAYS = [*BREAK] if POSTGRESQL else [*BREAK, "locked"]
 
 
