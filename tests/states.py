@@ -6,6 +6,7 @@ trouble would have brought is written into the snapshot. None of these pictures 
 
 from __future__ import annotations
 
+import json
 import sys
 import threading
 from collections.abc import Iterator
@@ -40,6 +41,40 @@ UNSETTLED = (
     ("connect", "Tilda Brandtner"),
     ("create", ""),
     ("close", "Tilda Brandtner"),
+)
+
+
+# What the last check of the audit log has said: state, up to, anchored, hours since, findings, and whether one runs.
+VERDICTS: dict[str, tuple[str, int, str, float, list[str], str]] = {
+    "intact": ("intact", 1_204, "", 7, [], ""),
+    "intact-late": ("intact", 1_204, "", 90, [], "asked"),
+    "unanchored": ("intact", 1_204, "/mnt/anchors: No space left on device", 7, [], ""),
+    "tampered": (
+        "tampered",
+        1_204,
+        "",
+        7,
+        [
+            "Event 17 was changed: its hash does not fit.",
+            "Event 18 does not continue the one before it.",
+            "The checkpoint over 256 events does not fit: they add up to something else.",
+        ],
+        "",
+    ),
+    "incomplete": (
+        "incomplete",
+        0,
+        "",
+        7,
+        ["There is no outside copy to compare with: whoever owns the database could have rewritten it all."],
+        "running",
+    ),
+    "failed": ("failed", 0, "", 7, ["there is no key at /srv/portal/var/keys/audit.pem, and none was given"], ""),
+    "never": ("", 0, "", 0, [], "asked"),
+}
+STANDING = (
+    "UPDATE audit_standing SET verified_state = ?, verified_upto = ?, verified_at = ?, verify_began_at = ?,"
+    " verify_requested_at = ?, anchored_at = ?, anchor_error = ?, verified_findings = ?, verified_size = ?"
 )
 
 
@@ -97,6 +132,8 @@ def main(folder: Path, *names: str) -> int:
                 state = State(paths=("board", "new"))
                 places = {"board": address, "new": f"{address}/invitations/new/"}
                 take(browser, People(browser, address), installation, "no-key", state, places, folder)
+        if not names or "audit" in names:
+            audit_pages(browser, people, installation, url, folder)
         browser.close()
         done.set()
         halted.join()
@@ -110,6 +147,93 @@ def attempt(installation: Installation) -> None:
         installation.ask(ATTEMPT, f"01KB{number:02}7Q4WEXAMPLE", verb, at, at, client, verb, client)
     at = ago(2 * 86_400)
     installation.ask(ATTEMPT, "01KB997Q4WEXAMPLE", "create", at, at, "", "create", "Long ago")
+
+
+def say_verdict(installation: Installation, name: str) -> None:
+    """Pretend that the log was checked, and with this result. Only the page's own row says so."""
+    state, upto, error, hours, findings, activity = VERDICTS[name]
+    checked = ago(3600 * hours) if state else None
+    began = ago(20) if activity == "running" else checked
+    asked = ago(5) if activity == "asked" else None
+    anchored = ago(240) if upto else None
+    values = (state, upto, checked, began, asked, anchored, error, json.dumps(findings), upto + 9)
+    installation.manage("shell", "-v", "0", "-c", "from portal.audit.models import Standing; Standing.load()")
+    installation.ask(STANDING, *values)
+
+
+AUDIT_EVENTS = """
+from portal import audit
+from portal.accounts.models import User
+from portal.audit import checkpoints
+admin, agent = User.objects.get(username="admin"), User.objects.get(username="agent")
+one = {"target_type": "user", "target_id": "7", "target_label": "Tove Halm"}
+audit.record("user.changed", result="ok", actor=admin, facts={"fields": ["email", "groups", "last_name"]}, details={
+    "changes": {"last_name": ["Halm", "Halm-Vestergaard"], "email": ["tove@example.org", "tove.halm@example.org"],
+    "groups": [["Agent"], ["Agent", "Team lead"]]}}, **one)
+about = {"reference": audit.new_reference(), "actor": agent, "target_type": "invitation", "target_id": "u7Zp1xQ9",
+    "target_label": "Front desk, Hall B", "details": {"ticket": "HD-20431", "code": "…381"}}
+key = {"key": "4f2a9c01d7e3"}
+audit.record("invitation.close", phase="intent", up=key, **about)
+audit.record("invitation.close", phase="outcome", result="unknown", up=key | {"ms": 10012, "class": "Unavailable",
+    "method": "support/close", "reason": "no answer in 10 s"}, **about)
+audit.record("invitation.close", phase="reconciled", result="ok", up=key | {"ms": 10012}, **about)
+checkpoints.make()
+audit.record("invitation.rename", result="denied", facts={"refused": "closed"}, **about | {"reference": ""})
+audit.record("signin.failed", result="denied", actor_name="administrator")
+audit.record("vendor.trouble", result="failed", up={"class": "Unavailable", "method": "support/list",
+    "status": 502, "reason": "the server answered 502"})
+audit.record("invitation.create", result="ok", actor=agent, target_type="invitation", target_id="u7Zp1xQa",
+    target_label="Erased", details={"ticket": "HD-1"})
+"""
+
+
+def audit_events(installation: Installation) -> dict[str, str]:
+    """Leave events of every kind of page and return their addresses. The details of one are erased."""
+    installation.manage("shell", "-v", "0", "-c", AUDIT_EVENTS)
+    last = installation.ask("SELECT MAX(seq) FROM audit_event")[0][0]
+    found = {}
+    for name, condition in {
+        "change": "kind = 'user.changed'",
+        "operation": "kind = 'invitation.close' AND result = 'unknown'",
+        "trouble": "kind = 'vendor.trouble'",
+        "stranger": "kind = 'signin.failed'",
+        "erased": "kind = 'invitation.create'",
+    }.items():
+        found[name] = f"/audit/{installation.ask(f'SELECT MAX(seq) FROM audit_event WHERE {condition}')[0][0]}/"
+    installation.manage("audit_erase", "--events", f"{last}-{last}", "--reason", "Asked for by the person", "--yes")
+    return found
+
+
+def audit_pages(browser: Browser, people: People, installation: Installation, url: str, folder: Path) -> None:
+    """Take the log, every verdict and every kind of event, in both sizes and themes."""
+    places = {f"event-{name}": f"{url}{address}" for name, address in audit_events(installation).items()}
+    places |= {
+        "log": f"{url}/audit/",
+        "log-filtered": f"{url}/audit/?kind=invitation.close&result=ok",
+        "log-nothing": f"{url}/audit/?ticket=nothing",
+        "log-wrong": f"{url}/audit/?network=everywhere&reference=0123&to=2026-02-01",
+        "log-agent": f"{url}/audit/",
+        "export": f"{url}/audit/export/?kind=invitation.close&result=ok",
+        **{f"verdict-{name}": f"{url}/audit/" for name in VERDICTS},
+    }
+    for name, address in places.items():
+        say_verdict(installation, name.removeprefix("verdict-") if name.startswith("verdict-") else "intact")
+        for size, (width, height) in SIZES.items():
+            for theme in THEMES:
+                context = browser.new_context(
+                    ignore_https_errors=True,
+                    storage_state=people.cookies("agent" if name == "log-agent" else "auditor"),  # type: ignore[arg-type]
+                    viewport={"width": width, "height": height},
+                    color_scheme=theme,  # type: ignore[arg-type]
+                    reduced_motion="reduce",
+                )
+                page = context.new_page()
+                page.goto(address, wait_until="load")
+                if name == "event-operation":
+                    for summary in page.locator("main summary").all():
+                        summary.click()
+                page.screenshot(path=folder / f"audit-{name}-{size}-{theme}.png", full_page=name.startswith("event"))
+                context.close()
 
 
 def halt(installation: Installation, done: threading.Event) -> None:

@@ -8,7 +8,6 @@ window ends before the page is full the page says so.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Self
@@ -22,6 +21,7 @@ WINDOW = 2_000  # events read at most for one page
 COLUMNS = ("ts", "seq", "kind", "result", "actor", "target", "network", "reference")
 SOMETIMES = ("target", "network", "reference")  # their indexes leave the empty ones out
 LATEST = 2**62
+HIGHEST = 10**18 - 1  # of the numbers that a place can be written with
 Row = tuple[Any, ...]
 
 
@@ -138,7 +138,12 @@ def give_details(events: list[Event]) -> None:
 
 
 class Walk:
-    """One way through the log from a place, backwards or forwards."""
+    """One way through the log from a place, backwards or forwards.
+
+    Two steps, because a database that is told to stop after 51 rows may bet on finding them soon in
+    another index: the first looks up in the filter's index alone how far as many events reach, the
+    second reads all between.
+    """
 
     def __init__(self, criteria: Criteria, start: Place | None, *, is_forward: bool) -> None:
         self.criteria = criteria
@@ -147,58 +152,71 @@ class Walk:
 
     def rows(self) -> tuple[list[Row], Place | None]:
         """Return one row more than a page if there are as many, and where the window ended if it did before."""
-        if self.criteria.ticket:
-            return self.within(self.with_ticket())
         columns = list(self.criteria.equal)
-        if len(columns) < 2:
-            return list(self.along(*columns)[: PAGE_SIZE + 1]), None
-        return self.within(list(self.along(self.best_of(columns))[:WINDOW]))
-
-    def within(self, window: list[Row]) -> tuple[list[Row], Place | None]:
+        if self.criteria.ticket:
+            numbers = list(self.numbers())
+            window, end = self.numbered(numbers), numbers[-1] if len(numbers) == WINDOW else None
+            last = Place(window[-1][0], end) if end is not None and window else None
+        elif "reference" in columns:
+            window, last = list(self.along("reference")), None  # an operation has a handful of events
+        else:
+            column, reach = self.furthest(columns, WINDOW if len(columns) > 1 else PAGE_SIZE + 1)
+            window, last = list(self.along(column, reach)), self.end_of(reach)
         found = [row for row in window if self.criteria.fits(row)][: PAGE_SIZE + 1]
-        is_over = len(window) < WINDOW or len(found) > PAGE_SIZE
-        return found, None if is_over else place_of(window[-1])
+        return found, None if len(found) > PAGE_SIZE else last
 
-    def along(self, *columns: str) -> QuerySet[Event, Row]:
-        """Read one column's index, or all events, from the place on within the dates."""
-        events = self.in_time(Event.objects.filter(**{name: self.criteria.equal[name] for name in columns}))
-        for name in columns:
-            if name in SOMETIMES:
-                events = events.exclude(**{name: ""})
-        order = ("ts", "seq") if self.is_forward else ("-ts", "-seq")
-        return events.order_by(*order).values_list(*COLUMNS)
+    def furthest(self, columns: list[str], count: int) -> tuple[str, int | None]:
+        """Return the column whose index reaches furthest with so many events, and to when; None: to the end."""
+        reaches = {column: self.reach(column, count) for column in columns or [""]}
+        for column, reach in reaches.items():
+            if reach is None:
+                return column, None
+        return (max if self.is_forward else min)(reaches.items(), key=lambda pair: pair[1] or 0)
 
-    def in_time(self, events: QuerySet[Event]) -> QuerySet[Event]:
+    def reach(self, column: str, count: int) -> int | None:
+        """Return the time of the event that comes so many events after the place."""
+        events = self.of(column)
+        if self.start is not None:
+            events = events.filter(**{"ts__gte" if self.is_forward else "ts__lte": self.start.ts})
+        times = events.order_by("ts" if self.is_forward else "-ts").values_list("ts", flat=True)
+        return next(iter(times[count : count + 1]), None)
+
+    def end_of(self, reach: int | None) -> Place | None:
+        if reach is None:
+            return None
+        return Place(reach, HIGHEST if self.is_forward else 0)
+
+    def along(self, column: str, reach: int | None = None) -> QuerySet[Event, Row]:
+        """Read a column's index, or all events, from the place on and up to a time, within the dates."""
+        events = self.of(column)
+        if self.start is not None and self.is_forward:
+            events = events.filter(ts__gte=self.start.ts).exclude(ts=self.start.ts, seq__lte=self.start.seq)
+        elif self.start is not None:
+            events = events.filter(ts__lte=self.start.ts).exclude(ts=self.start.ts, seq__gte=self.start.seq)
+        if reach is not None:
+            events = events.filter(**{"ts__lte" if self.is_forward else "ts__gte": reach})
+        return events.order_by(*(("ts", "seq") if self.is_forward else ("-ts", "-seq"))).values_list(*COLUMNS)
+
+    def of(self, column: str) -> QuerySet[Event]:
+        """Return the events that have what is asked of this column, within the dates."""
+        events = Event.objects.order_by()
+        if column:
+            events = events.filter(**{column: self.criteria.equal[column]})
+        if column in SOMETIMES:
+            events = events.exclude(**{column: ""})
         if self.criteria.since is not None:
             events = events.filter(ts__gte=self.criteria.since)
         if self.criteria.until is not None:
             events = events.filter(ts__lte=self.criteria.until)
-        if self.start is None:
-            return events
-        if self.is_forward:
-            return events.filter(ts__gte=self.start.ts).exclude(ts=self.start.ts, seq__lte=self.start.seq)
-        return events.filter(ts__lte=self.start.ts).exclude(ts=self.start.ts, seq__gte=self.start.seq)
-
-    def best_of(self, columns: list[str]) -> str:
-        """Return the column whose index reaches furthest in 2,000 events. One operation has never as many."""
-        if "reference" in columns:
-            return "reference"
-        furthest: Callable[..., str] = min if not self.is_forward else max
-        return furthest(columns, key=self.reach)
-
-    def reach(self, column: str) -> int:
-        last = self.along(column).values_list("ts", flat=True)[WINDOW - 1 : WINDOW].first()
-        if last is None:
-            return LATEST if self.is_forward else -1
-        return int(last)
-
-    def with_ticket(self) -> list[Row]:
-        """Read the events with a ticket in the order of their numbers."""
-        rows = Event.objects.filter(seq__in=list(self.numbers())).order_by().values_list(*COLUMNS)
-        return sorted(rows, key=lambda row: row[1], reverse=not self.is_forward)
+        return events
 
     def numbers(self) -> QuerySet[Detail, int]:
+        """Return the numbers of the events with the ticket, in their order."""
         details = Detail.objects.filter(ticket=self.criteria.ticket).exclude(ticket="")
         if self.start is not None:
             details = details.filter(**{"seq__gt" if self.is_forward else "seq__lt": self.start.seq})
         return details.order_by("seq" if self.is_forward else "-seq").values_list("seq", flat=True)[:WINDOW]
+
+    def numbered(self, numbers: list[int]) -> list[Row]:
+        rows = Event.objects.filter(seq__in=numbers).order_by().values_list(*COLUMNS)
+        return sorted(rows, key=lambda row: row[1], reverse=not self.is_forward)

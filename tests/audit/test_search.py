@@ -102,7 +102,7 @@ def test_a_search_that_would_take_long_says_how_far_it_came(small_window, audito
     while not listed(answer):
         answer, looks = browser.get(LOG, query | {"before": answer.context["page"].older}), looks + 1
     assert listed(answer) == ["the one"]
-    assert looks == 2
+    assert looks == 1
 
 
 def queries_of(browser, query):
@@ -138,7 +138,7 @@ def plan_of(events):
 def test_each_filter_reads_its_own_index(db, column, start, is_forward):
     criteria = Criteria({column: "something"} if column else {}, since=1_000_000, until=9_000_000)
     walk = Walk(criteria, start, is_forward=is_forward)
-    plan = plan_of(walk.along(*criteria.equal)[:PAGE_SIZE])
+    plan = plan_of(walk.along(column, 2_000_000 if column != "reference" else None))
     assert f"audit_event_{column or 'ts'}" in plan
     assert "SCAN audit_event" not in plan
 

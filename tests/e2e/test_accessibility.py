@@ -13,7 +13,7 @@ from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import Page, expect
 
 from portal.getscreen.simulator import Simulator
-from tests.states import attempt
+from tests.states import VERDICTS, attempt, audit_events, say_verdict
 
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 RUN = "(wanted) => axe.run(document, {runOnly: wanted, resultTypes: ['violations'], preload: false})"
@@ -191,9 +191,32 @@ def test_a_connection_that_failed(open_page, full_board, vendor, reports):
 
 
 @pytest.mark.parametrize("name", ["agent", "auditor"])
-@pytest.mark.parametrize("path", ["/history/", "/audit/", "/history/?q=nobody", "/audit/?q=nobody"])
+@pytest.mark.parametrize("path", ["/history/", "/audit/", "/history/?q=nobody", "/audit/?ticket=nobody"])
 def test_tables(open_page, full_board, path, name):
     check(open_page(name, path))
+
+
+def test_wrong_filters_of_the_audit_log(open_page, reports):
+    reports.expect(422)
+    page = open_page("auditor", "/audit/?network=everywhere&reference=1&before=x")
+    expect(page.get_by_text("Nothing was searched")).to_be_visible()
+    check(page)
+
+
+@pytest.mark.parametrize("state", list(VERDICTS))
+def test_what_the_check_of_the_log_says(open_page, portal, state):
+    say_verdict(portal, state)
+    check(open_page("auditor", "/audit/"))
+
+
+def test_events_of_every_kind_of_page(open_page, portal):
+    for name, address in audit_events(portal).items():
+        page = open_page("auditor", address)
+        for summary in page.locator("main summary").all():
+            summary.click()
+        expect(page.get_by_role("heading", name="Record", exact=True)).to_be_visible()
+        check(page)
+        assert name
 
 
 @pytest.mark.parametrize(

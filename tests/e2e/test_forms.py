@@ -94,9 +94,14 @@ def test_an_auditor_looks_and_touches_nothing(open_page, vendor, portal):
 
 def test_the_audit_log_is_filtered(open_page, own_row):
     page = open_page("auditor", "/audit/")
-    page.get_by_label("Who").or_(page.get_by_label("Person")).first.fill("Mika")
+    page.get_by_label("Who").select_option(label="Mika Lindqvist")
+    page.get_by_label("Action").select_option(label="Invitation created")
     page.get_by_role("button", name="Apply").click()
     expect(page.get_by_role("row", name=re.compile("Marek Dolin")).first).to_be_visible()
+    expect(page.get_by_text("2 filters")).to_be_visible()
+    page.get_by_role("link", name=re.compile("^Event ")).first.click()
+    expect(page.get_by_role("heading", name=re.compile("^Mika Lindqvist .*Marek Dolin"))).to_be_visible()
+    expect(page.get_by_role("heading", name="The whole operation")).to_be_visible()
 
 
 def test_search_on_the_board(open_page, vendor, portal):
