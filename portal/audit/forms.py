@@ -7,15 +7,14 @@ import ipaddress
 import re
 from collections import Counter
 from datetime import date, datetime, time, timedelta
-from itertools import groupby
 from typing import Any
-from urllib.parse import urlencode
 
 from django import forms
 from django.contrib.auth import get_user_model
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.utils import timezone
 from django.utils.functional import Promise
+from django.utils.http import urlencode
 from django.utils.translation import gettext_lazy as _
 
 from portal.audit.canonical import storable
@@ -204,13 +203,11 @@ def people() -> Choices:
 
 def kinds() -> Choices:
     """Return the kinds in groups, in the order in which they are registered."""
-
-    def group_of(name: str) -> str:
+    groups: dict[str, list[tuple[str, Any]]] = {}
+    for name, kind in KINDS.items():
         family = name.partition(".")[0]
-        return str(GROUPS.get(family, family.capitalize()))
-
-    ordered = sorted(KINDS, key=lambda name: list(dict.fromkeys(map(group_of, KINDS))).index(group_of(name)))
-    return [(group, [(name, KINDS[name].label) for name in names]) for group, names in groupby(ordered, key=group_of)]
+        groups.setdefault(str(GROUPS.get(family, family.capitalize())), []).append((name, kind.label))
+    return list(groups.items())
 
 
 def start_of(day: date) -> int:

@@ -194,10 +194,11 @@ class Walk:
 
     def with_ticket(self) -> list[Row]:
         """Read the events with a ticket in the order of their numbers."""
+        rows = Event.objects.filter(seq__in=list(self.numbers())).order_by().values_list(*COLUMNS)
+        return sorted(rows, key=lambda row: row[1], reverse=not self.is_forward)
+
+    def numbers(self) -> QuerySet[Detail, int]:
         details = Detail.objects.filter(ticket=self.criteria.ticket).exclude(ticket="")
         if self.start is not None:
             details = details.filter(**{"seq__gt" if self.is_forward else "seq__lt": self.start.seq})
-        order = "seq" if self.is_forward else "-seq"
-        numbers = list(details.order_by(order).values_list("seq", flat=True)[:WINDOW])
-        rows = Event.objects.filter(seq__in=numbers).order_by().values_list(*COLUMNS)
-        return sorted(rows, key=lambda row: row[1], reverse=not self.is_forward)
+        return details.order_by("seq" if self.is_forward else "-seq").values_list("seq", flat=True)[:WINDOW]

@@ -10,6 +10,7 @@ from django.utils.html import conditional_escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 
 from portal.audit import sentences
+from portal.audit.kinds import Phase
 from portal.audit.models import Event
 
 register = template.Library()
@@ -37,9 +38,18 @@ def linked_sentence(event: Event, may_follow: bool) -> SafeString:
     return mark_safe(sentences.fill(pattern, words))  # noqa: S308  # each part was escaped above
 
 
+MARKS = {"ok": "check", "denied": "lock", "failed": "error", "unknown": "unknown", "started": "clock"}
+
+
 @register.filter
 def outcome(event: Event) -> str:
-    """Return the mark of how an event ended: its result, or that it has only begun."""
-    if event.phase == "intent":
+    """Return how an event ended: its result, or that it has only begun."""
+    if event.phase == Phase.INTENT:
         return "started"
     return event.result or "none"
+
+
+@register.filter
+def mark(event: Event) -> str:
+    """Return the name of the icon for how an event ended. Each has its own: colour alone says nothing."""
+    return MARKS.get(outcome(event), "")

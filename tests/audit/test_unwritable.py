@@ -114,6 +114,11 @@ ACTIONS: dict[str, Act] = {
     "reset": lambda desk: desk.forgetful.post(desk.reset, {"password1": NEW, "password2": NEW}),
     "log": lambda desk: desk.by["agent"].get("/audit/"),
     "log in the administration": lambda desk: desk.by["admin"].get("/admin/audit/event/"),
+    "event of the log": lambda desk: desk.by["admin"].get("/audit/1/"),
+    "ask for a check": lambda desk: desk.by["admin"].post("/audit/verify/"),
+    "export the log": lambda desk: desk.by["admin"].post("/audit/export/", {"form": "jsonl"}),
+    "export the evidence": lambda desk: desk.by["admin"].post(f"{desk.here}evidence/"),
+    "export the history": lambda desk: desk.by["agent"].post("/history/export/"),
     "add a person": lambda desk: desk.by["admin"].post(
         "/admin/accounts/user/add/", {"username": "new", "password1": NEW, "password2": NEW}
     ),
