@@ -186,7 +186,7 @@ class Walk:
             raise Tampered(f"The events up to {self.seq} do not add up to the checkpoint over {self.note.size}.")
 
     def removed(self) -> list[Any]:
-        """Return what stands for the events before the first: up to which, root, last hash; nothing if it is number 1."""
+        """Return what stands for the events before the first, if any do: up to which, their root and last hash."""
         if not self.seq:
             return []
         mark = NOTE.fullmatch(self.files.text("watermark.txt"))
