@@ -22,6 +22,7 @@ LETTERS = {
     "g": "memory",
     "h": "servers",
     "i": "start",
+    "j": "audit_append",
 }
 
 
