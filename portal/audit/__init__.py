@@ -66,11 +66,10 @@ def writing(*, durable: bool = False) -> Iterator[None]:
     wait for each other instead of dying in a deadlock. On SQLite every transaction is like that.
     Raises Unavailable if the database is busy for too long, full, or away.
     """
-    from portal.audit.appending import lock
+    from portal.audit.appending import turn
 
     try:
-        with transaction.atomic(durable=durable):
-            lock()
+        with turn(durable=durable):
             yield
     except Unavailable:
         raise

@@ -23,6 +23,7 @@ LETTERS = {
     "h": "servers",
     "i": "start",
     "j": "audit_page",
+    "j": "audit_append",
 }
 
 
