@@ -23,7 +23,7 @@ LETTERS = {
     "h": "servers",
     "i": "start",
     "j": "audit_page",
-    "j": "audit_append",
+    "k": "audit_append",
 }
 
 
