@@ -38,7 +38,7 @@ class Run:
 
 def run(quick: bool) -> Table:
     table = Table(
-        "j",
+        "k",
         "Appending to the audit log",
         "500 events/s on SQLite (synchronous=FULL), 150 on PostgreSQL (fsync on) with 4 writers; none lost",
         ("Database", "Writers", "Events/s", "p50", "p99", "longest", "last/first writer", "Lost, unordered, broken"),
