@@ -14,11 +14,13 @@ from invitations.models import Entry, Invitation, InvitationQuerySet
 from invitations.operations import targeted
 from invitations.presentation import line_of
 from invitations.views import asked_for, find
+from portal import audit
 from portal.accounts import roles
 from portal.accounts.access import SignedInRequest, require
 from portal.audit import cells, selection
 from portal.audit.downloads import Download, respond
 from portal.audit.export import Export
+from portal.audit.keys import KeyUnusable
 
 BATCH = 500  # rows in memory
 TIMELINE = ("time", "what", "who", "up_to_seconds_after", "text")
@@ -30,13 +32,16 @@ COLUMNS = ("closed", "created", "joined", "client", "system", "ticket", "note", 
 def evidence(request: SignedInRequest, public_id: str) -> HttpResponseBase:
     """Send what the portal can show about one invitation: its timeline, its events, and what proves them."""
     invitation = find(request, public_id)
-    download = Download(
-        "audit.evidence",
-        lambda: Export(selection.about(f"invitation:{public_id}"), extra=timeline_files(invitation)),
-        actor=request.user,
-        facts={"format": "zip"},
-        **targeted(invitation),
-    )
+    try:
+        download = Download(
+            "audit.evidence",
+            lambda: Export(selection.about(f"invitation:{public_id}"), extra=timeline_files(invitation)),
+            actor=request.user,
+            facts={"format": "zip"},
+            **targeted(invitation),
+        )
+    except KeyUnusable as error:
+        raise audit.Unavailable(str(error)) from error
     return respond(download, name=f"evidence-{public_id}.zip", content_type="application/zip")
 
 

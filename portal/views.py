@@ -57,7 +57,7 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     """A form without a valid token. Recorded, because it can be somebody else's page at work."""
     facts = {"result": Result.DENIED, "target_type": "page", "target_label": path_of(request)}
     if request.user.is_authenticated:
-        audit.record_refusal("access.csrf", actor=request.user, **facts)
+        audit.record_anyway("access.csrf", actor=request.user, **facts)
     else:
         strangers.record("access.csrf", **facts)
     return render(request, "403_csrf.html", status=403)

@@ -7,6 +7,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from django.contrib.staticfiles import finders
 
 ROOT = Path(__file__).resolve().parent.parent
 TEMPLATES = sorted((ROOT / "templates").rglob("*.html"))
@@ -130,7 +131,7 @@ def test_every_icon_that_is_used_exists() -> None:
 def test_every_static_file_that_is_named_exists() -> None:
     for path in TEMPLATES:
         for target in re.findall(r"{% static '([^']+)'", path.read_text(encoding="utf-8")):
-            assert (STATIC / target).is_file(), f"{name(path)} names {target}"
+            assert finders.find(target), f"{name(path)} names {target}"
 
 
 def test_forms_say_where_they_go() -> None:

@@ -77,10 +77,10 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
             raise
 
     def logout(self, request: HttpRequest) -> None:
-        """Record first: a session that has ended in the browser cannot be brought back by rolling back."""
-        with audit.writing():
-            audit.record("signout", result=Result.OK, actor=request.user)
-            super().logout(request)
+        """End the session, also where that cannot be recorded: nobody is kept signed in by a broken log."""
+        user = request.user
+        super().logout(request)
+        audit.record_anyway("signout", result=Result.OK, actor=user)
 
     def reauthenticate(self, user: User, password: str) -> bool:
         is_confirmed = bool(super().reauthenticate(user, password))

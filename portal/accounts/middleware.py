@@ -27,7 +27,7 @@ class RecordDenials:
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> None:
         if isinstance(exception, PermissionDenied):
-            audit.record_refusal(
+            audit.record_anyway(
                 "access.denied",
                 result=Result.DENIED,
                 actor=request.user,
@@ -40,6 +40,6 @@ class RecordDenials:
 def record_limited(request: HttpRequest) -> None:
     about = {"result": Result.DENIED, "target_type": "page", "target_label": path_of(request)}
     if request.user.is_authenticated:
-        audit.record_refusal("access.limited", actor=request.user, **about)
+        audit.record_anyway("access.limited", actor=request.user, **about)
     else:
         strangers.record("access.limited", **about)

@@ -15,7 +15,7 @@ def signup(request: HttpRequest) -> HttpResponse:
 
 urlpatterns = [
     path("login/", views.login, name="account_login"),
-    path("logout/", views.recorded(allauth.logout), name="account_logout"),
+    path("logout/", allauth.logout, name="account_logout"),
     path("signup/", signup, name="account_signup"),
     path("inactive/", allauth.account_inactive, name="account_inactive"),
     path("reauthenticate/", views.recorded(allauth.reauthenticate), name="account_reauthenticate"),

@@ -19,7 +19,7 @@ from django.db import OperationalError, transaction
 if TYPE_CHECKING:
     from portal.audit.models import Event
 
-__all__ = ["Unavailable", "ensure_writable", "new_reference", "record", "record_refusal", "writing"]
+__all__ = ["Unavailable", "ensure_writable", "new_reference", "record", "record_anyway", "writing"]
 
 logger = logging.getLogger(__name__)
 
@@ -40,12 +40,12 @@ def record(kind: str, **facts: Any) -> Event:
     return append(kind, **facts)
 
 
-def record_refusal(kind: str, **facts: Any) -> None:
-    """Record what was refused. It stays refused even where the log cannot be written, so nothing is raised."""
+def record_anyway(kind: str, **facts: Any) -> None:
+    """Record what must happen even where the log cannot be written: a refusal, or the end of a session."""
     try:
         record(kind, **facts)
     except Unavailable:
-        logger.error("A refusal (%s) could not be recorded: the audit log cannot be written", kind)
+        logger.error("An event (%s) could not be recorded: the audit log cannot be written", kind)
 
 
 def ensure_writable() -> None:
@@ -66,11 +66,10 @@ def writing(*, durable: bool = False) -> Iterator[None]:
     wait for each other instead of dying in a deadlock. On SQLite every transaction is like that.
     Raises Unavailable if the database is busy for too long, full, or away.
     """
-    from portal.audit.appending import lock
+    from portal.audit.appending import turn
 
     try:
-        with transaction.atomic(durable=durable):
-            lock()
+        with turn(durable=durable):
             yield
     except Unavailable:
         raise

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import os
+import random
 import secrets
 import socket
+import sqlite3
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
-from django.db import DatabaseError, connection, transaction
+from django.db import DatabaseError, OperationalError, connection, transaction
 
 from portal.audit import Unavailable, lines, origin
 from portal.audit.canonical import GENESIS, VERSION, canonical, commitment, hash_of, plain, storable
@@ -21,6 +25,7 @@ from portal.audit.models import PORTAL, STRANGER, Detail, Event, Person
 
 APPEND_LOCK = 7_203_911  # any constant; held until the appending transaction ends
 SECOND = 1_000_000  # in microseconds
+STEP = 0.002  # seconds at most between two looks whether SQLite can be written
 JUMP = 2 * SECOND  # by so much the clock may go back before it is an event of its own
 NODE = socket.gethostname()[:64]
 PROGRAM = (sys.argv[1] if len(sys.argv) > 1 else "")[:40]  # of manage.py
@@ -137,6 +142,52 @@ def lock() -> None:
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [APPEND_LOCK])
+
+
+@contextmanager
+def turn(*, durable: bool) -> Iterator[None]:
+    """Open a transaction and hold the log's lock in it. Raises OperationalError when waiting took too long."""
+    block = transaction.atomic(durable=durable)
+    with ExitStack() as stack:
+        if connection.vendor == "sqlite" and not connection.in_atomic_block:
+            begin_by_short_steps(stack, block)
+        else:
+            stack.enter_context(block)
+        lock()
+        yield
+
+
+def begin_by_short_steps(stack: ExitStack, block: transaction.Atomic) -> None:
+    """Begin when SQLite can be written, waiting as long as it would wait itself.
+
+    It waits in steps that grow to 100 ms. Writers that come back at once overtake whoever sleeps so long,
+    again and again, until it gives up.
+    """
+    connection.ensure_connection()
+    database: sqlite3.Connection = connection.connection
+    patience = connection.settings_dict["OPTIONS"].get("timeout", 5)  # seconds
+    deadline = time.monotonic() + patience
+    database.execute("PRAGMA busy_timeout = 0")
+    try:
+        while time.monotonic() < deadline:
+            # The cheap look first: several writers look hundreds of times a second.
+            if can_write(database):
+                with suppress(OperationalError):  # somebody slipped in between
+                    stack.enter_context(block)
+                    return
+            time.sleep(random.uniform(STEP / 4, STEP))  # noqa: S311  # so that two do not keep step
+        stack.enter_context(block)
+    finally:
+        database.execute(f"PRAGMA busy_timeout = {int(patience * 1000)}")
+
+
+def can_write(database: sqlite3.Connection) -> bool:
+    try:
+        database.execute("BEGIN IMMEDIATE")
+        database.execute("ROLLBACK")
+    except sqlite3.OperationalError as error:
+        return error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY  # any other trouble shows itself at once
+    return True
 
 
 def newest() -> Head:

@@ -132,9 +132,9 @@ class Export:
             events = list(Event.objects.filter(**lookup).order_by("seq"))
             if self.form == "csv":
                 self.rows += len(events)
-            for event in events:
-                event.details = json.loads(details[event.seq][1]) if event.seq in details else {}
-            yield cells.encode(row_of(event, is_left_out=not self.with_details) for event in events)
+            yield cells.encode(
+                row_of(event, details.get(event.seq), is_left_out=not self.with_details) for event in events
+            )
 
     def details(self, lookup: Lookup) -> dict[int, tuple[str, str]]:
         """Return salt and data by the event's number."""
@@ -167,10 +167,11 @@ def embedded(text: str) -> str:
     return text if is_canonical else canonical(text)
 
 
-def row_of(event: Event, *, is_left_out: bool) -> list[Any]:
+def row_of(event: Event, detail: tuple[str, str] | None, *, is_left_out: bool) -> list[Any]:
     """Return an event as the cells of `events.csv`; what nobody can read, with its number and hash only."""
     try:
-        said, told = event.content, event.details
+        said, told = event.content, json.loads(detail[1]) if detail else {}
+        event.details = told
         who = said["actor"]["name"] or told.get("claimed") or said["actor"]["id"]
         if is_left_out and said["details"]:
             event.details = {"target": _("[left out]"), "claimed": _("[left out]")}
@@ -179,5 +180,5 @@ def row_of(event: Event, *, is_left_out: bool) -> list[Any]:
             said["seq"], instant(said["ts"]), said["kind"], sentences.of(event), who, roles, said["result"],
             said["phase"], said["reference"], said["target"], origin, told.get("ip"), told.get("ticket"), event.hash,
         ]  # fmt: skip
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return [event.seq, "", "", _("cannot be read"), *[""] * 9, event.hash]

@@ -53,7 +53,10 @@ class ChoiceForm(forms.Form):
         initial="zip",
     )
     details = forms.BooleanField(
-        label=_("With personal details: client names, tickets, notes, IP addresses"), required=False, initial=True
+        label=_("With personal details"),
+        help_text=_("Client names, tickets, notes, IP addresses, browsers"),
+        required=False,
+        initial=True,
     )
 
 

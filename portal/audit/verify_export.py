@@ -15,15 +15,16 @@ import re
 import sys
 import zipfile
 from datetime import datetime, timedelta, timezone
-from typing import Any, Iterator, Tuple
+from typing import IO, Any, Iterator, Tuple
 
-LINE, SMALL, RATIO = 1 << 22, 1 << 26, 100  # bytes of a line and of a small file; a ZIP bomb packs tighter
+LINE, SMALL, RATIO = 1 << 20, 1 << 26, 100  # bytes of a line and of a small file; a ZIP bomb packs tighter
+MEANWHILE = 600 * 10**6  # microseconds; events of so long before a checkpoint may have come while it was made
 FILES = "events.jsonl events.csv checkpoint.txt checkpoints.txt blocks.txt watermark.txt keys.json README.txt"
 FILES += " verify_export.py timeline.csv timeline.txt"
 HEADER = ["\ufeffseq", "time", "kind", "sentence", "who", "roles", "result", "phase", "reference", "target", "network"]
 HEADER += ["ip", "ticket", "hash"]
 NOTE = re.compile(
-    "((\\S+/audit/\\S+)\n([1-9][0-9]{0,15})\n([A-Za-z0-9+/]{43}=)\nhead ([0-9a-f]{64})\ntime ([0-9]{1,17}) \\S+\n)"
+    "(\\S+/audit/\\S+\n([1-9][0-9]{0,15})\n([A-Za-z0-9+/]{43}=)\nhead ([0-9a-f]{64})\ntime ([0-9]{1,17}) \\S+\n)"
     "\n— (\\S+) ([A-Za-z0-9+/]{91}=)\n"
 )
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
@@ -38,8 +39,8 @@ class Note:
     """A signed checkpoint: so many events, the root and the last hash they add up to, and when."""
 
     def __init__(self, found: Any) -> None:
-        self.text, self.origin, size, root, self.head, at, self.name, both = found.groups()
-        self.size, self.root, self.at = int(size), base64.b64decode(root), instant(int(at))
+        self.text, size, root, self.head, at, self.name, both = found.groups()
+        self.size, self.root, self.at = int(size), base64.b64decode(root), int(at)
         self.key, self.signature = base64.b64decode(both)[:4], base64.b64decode(both)[4:]
 
 
@@ -62,15 +63,21 @@ class Files:
             if entry.file_size > RATIO * entry.compress_size + LINE:
                 raise ValueError(f"{entry.filename} is packed like a bomb")
 
+    def open(self, name: str) -> IO[bytes]:
+        return self.zip.open(name) if self.zip else open(os.path.join(self.place, name), "rb")
+
+    def text(self, name: str) -> str:
+        if name not in self.names:
+            return ""
+        with self.open(name) as file:
+            return file.read(SMALL).decode()
+
     def lines(self, name: str) -> Iterator[str]:
-        with self.zip.open(name) if self.zip else open(os.path.join(self.place, name), "rb") as file:
+        with self.open(name) as file:
             for line in iter(lambda: file.readline(LINE), b""):
                 if not line.endswith(b"\n"):
                     raise Tampered(f"{name}: a line is cut off, or too long.")
                 yield line.decode()
-
-    def text(self, name: str) -> str:
-        return "".join(self.lines(name)) if name in self.names else ""
 
 
 def sha(*parts: bytes) -> bytes:
@@ -156,14 +163,14 @@ class Walk:
     def __init__(self, files: Files, note: Note) -> None:
         self.files, self.note, self.count, self.lost = files, note, 0, 0
         self.hashes: dict[int, tuple[str, bytes]] = {}  # of the events that checkpoints speak of
+        self.purges: list[Any] = []  # what events say of the removal of others
         self.tree = Tree([bytes.fromhex(line) for line in files.text("blocks.txt").split()])
         self.seq, self.prev = self.tree.size, "0" * 64
         self.chosen: bool | None = None  # or the whole log; the first line decides
 
     def run(self, sizes: set[int]) -> None:
         rows = table(self.files) if "events.csv" in self.files.names else None
-        if self.seq:
-            self.begin_after_purge()
+        removed = self.removed()
         for line in self.files.lines("events.jsonl"):
             try:
                 self.take(read(line), rows)
@@ -173,14 +180,20 @@ class Walk:
                 self.hashes[self.seq] = self.prev, b"" if self.chosen else self.tree.root()
         if rows is not None and next(rows, None) is not None:
             raise Tampered(f"The CSV goes on after event {self.seq}, the last one.")
+        if removed and not self.chosen and removed not in self.purges:
+            raise Tampered(f"Events up to {removed[0]} are missing, and no event says that they were removed.")
         if not self.chosen and self.count and (self.seq, self.tree.root()) != (self.note.size, self.note.root):
             raise Tampered(f"The events up to {self.seq} do not add up to the checkpoint over {self.note.size}.")
 
-    def begin_after_purge(self) -> None:
+    def removed(self) -> list[Any]:
+        """Return what stands for the events before the first, if any do: up to which, their root and last hash."""
+        if not self.seq:
+            return []
         mark = NOTE.fullmatch(self.files.text("watermark.txt"))
         if not mark or (Note(mark).size, Note(mark).root) != (self.seq, self.tree.root()):
             raise Tampered(f"What is kept of the removed events does not fit: up to {self.seq}.")
         self.prev = Note(mark).head
+        return [self.seq, self.tree.root().hex(), self.prev]
 
     def take(self, event: dict[str, Any], rows: Iterator[list[str]] | None) -> None:
         seq, found = event["record"]["seq"], event["hash"]
@@ -195,6 +208,8 @@ class Walk:
             self.tree.add(self.seq, sha(b"\0", bytes.fromhex(found)))
         if rows is not None and next(rows, None) != cells(event):
             raise Tampered(f"The CSV says something else about event {seq}.")
+        if event["record"]["kind"] == "audit.purged":
+            self.purges.append([event["record"]["facts"].get(name) for name in ("upto", "root", "head")])
         self.seq, self.prev, self.count = seq, found, self.count + 1
         self.lost += bool(event["record"]["details"]) and "details" not in event
 
@@ -231,15 +246,16 @@ def point_of(raw: bytes) -> Point:
 
 
 def is_signed(key: bytes, signature: bytes, text: bytes) -> bool:
+    """Say whether a signature of Ed25519 is right (RFC 8032, 5.1.7)."""
     scalar, hashed = int.from_bytes(signature[32:], "little"), hashlib.sha512(signature[:32] + key + text).digest()
-    base = point_of(bytes.fromhex("58" + "66" * 31))
+    if len(key) != 32 or len(signature) != 64 or scalar >= ORDER:
+        return False
     try:
         right = plus(point_of(signature[:32]), times(int.from_bytes(hashed, "little") % ORDER, point_of(key)))
     except ValueError:
         return False
-    left = times(scalar, base)
-    same = [(left[i] * right[2] - right[i] * left[2]) % P == 0 for i in (0, 1)]
-    return len(key) == 32 and len(signature) == 64 and scalar < ORDER and all(same)
+    left = times(scalar, point_of(bytes.fromhex("58" + "66" * 31)))  # the base point
+    return all((left[i] * right[2] - right[i] * left[2]) % P == 0 for i in (0, 1))
 
 
 def check_signature(files: Files, note: Note, given: list[bytes]) -> list[str]:
@@ -258,7 +274,7 @@ def outside(file: str) -> Iterator[tuple[int, str, bytes, str]]:
     with open(file, encoding="utf-8", errors="replace") as handle:
         content = handle.read()
     for note in map(Note, NOTE.finditer(content)):
-        yield note.size, note.head, note.root, note.at
+        yield note.size, note.head, note.root, instant(note.at)
     for line in content.split("\n"):
         said = json.loads(line) if line.startswith("{") and '"seq"' in line else {}
         if isinstance(said.get("seq"), int) and isinstance(said.get("hash"), str):
@@ -266,15 +282,19 @@ def outside(file: str) -> Iterator[tuple[int, str, bytes, str]]:
 
 
 def compare(walk: Walk, copies: list[tuple[int, str, bytes, str]], place: str) -> int:
-    """Return the last event of which a copy says the same. Raises Tampered for one that says something else."""
+    """Return up to which event copies vouch for what is here. Raises Tampered for one that says something else.
+
+    For chosen events only a copy of their own checkpoint does: nothing chains them to others.
+    """
     last, known = 0, {**walk.hashes, walk.note.size: (walk.note.head, walk.note.root)}
     for size, head, root, at in sorted(copies):
         found_head, found_root = known.get(size, ("", b""))
-        if size > walk.note.size and at <= walk.note.at:
+        if size > walk.note.size and at < instant(walk.note.at - MEANWHILE):
             raise Tampered(f"Event {walk.note.size + 1} and those after it were cut off: {place} has event {size}.")
         if size in known and (found_head != head or (root and found_root and found_root != root)):
             raise Tampered(f"Event {size}, or one before it, is not what {place} says it was.")
-        last = size if size in known else last
+        if size in known and (not walk.chosen or (root and size == walk.note.size)):
+            last = size
     return last
 
 
@@ -285,7 +305,7 @@ def check(place: str, given: list[bytes], anchors: list[str]) -> list[str]:
     if not found:
         raise Tampered("The checkpoint cannot be read.")
     note, copies = Note(found), [copy for file in anchors for copy in outside(file)]
-    own = [(old.size, old.head, old.root, old.at) for old in map(Note, NOTE.finditer(files.text("checkpoints.txt")))]
+    own = [(old.size, old.head, old.root, "9") for old in map(Note, NOTE.finditer(files.text("checkpoints.txt")))]
     missing, walk = check_signature(files, note, given), Walk(files, note)
     print(f"ok    the signature of the checkpoint over {note.size} events, by the key {note.key.hex()}")
     walk.run({copy[0] for copy in copies + own})
@@ -296,9 +316,9 @@ def check(place: str, given: list[bytes], anchors: list[str]) -> list[str]:
     print("ok    the CSV, but for its sentences" if "events.csv" in files.names else "--    there is no CSV")
     last = compare(walk, copies, "the copy kept outside")
     if last:
-        print(f"ok    the copies kept outside, up to event {last}")
+        print(f"ok    the copies kept outside, up to event {last} of {note.size}; for the rest only the key vouches")
     else:
-        missing.append("nothing that was kept outside speaks of these events: give checkpoints with --anchors")
+        missing.append("nothing that was kept outside vouches for these events: give checkpoints with --anchors")
     return missing if walk.count else [*missing, "there is no event in it"]
 
 

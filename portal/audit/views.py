@@ -24,6 +24,7 @@ LAST_LOOK = "audit_look"  # in the session: the digest of the filters that were 
 @require_GET
 def log(request: Any) -> HttpResponse:
     """Show the events the viewer may see. Opening it, and each new filter, is itself an event."""
+    audit.ensure_writable()  # before anything is read of what could not be recorded
     scope = search.scope_of(request.user)
     form = FilterForm(request.GET, only_own=scope == "own")
     context: dict[str, Any] = {"form": form, "scope": scope, "sees_all": scope == "all"}
@@ -54,6 +55,7 @@ def by_day(events: list[Event]) -> list[tuple[Any, list[Event]]]:
 @require_GET
 def event(request: Any, seq: int) -> HttpResponse:
     """Show one event with its operation, its record and its proof. That is an event as well."""
+    audit.ensure_writable()
     found = get_object_or_404(Event.objects.visible_to(request.user), pk=seq)
     sees_all = search.scope_of(request.user) == "all"
     context = {

@@ -30,6 +30,7 @@ FORMS: dict[str, tuple[dict[str, str], dict[str, str]]] = {
     f"{HERE}rename/": ({"client_name": "Bo"}, {"client_name": "x" * 500}),
     f"{HERE}connect/": ({}, {}),
     f"{HERE}close/": ({}, {}),
+    "audit/export/": ({"form": "jsonl"}, {"form": "?"}),
     f"{HERE}copied/": ({"what": "code"}, {"what": "everything"}),
     "accounts/login/": ({"login": "tom", "password": PASSWORD}, {"login": "tom", "password": "wrong"}),
     "accounts/logout/": ({}, {}),
@@ -65,6 +66,14 @@ history/                                                 GET
 history/                                                 POST
 audit/                                                   GET  allowed=audit.viewed:ok
 audit/                                                   POST
+audit/export/                                            GET
+audit/export/                                            POST
+    allowed=audit.exported:?,audit.key_created:ok,audit.exported:ok
+history/export/                                          GET
+history/export/                                          POST allowed=history.exported:?,history.exported:ok
+invitations/<slug:public_id>/evidence/                   GET
+invitations/<slug:public_id>/evidence/                   POST
+    allowed=audit.evidence:?,audit.key_created:ok,audit.evidence:ok
 audit/verify/                                            GET
 audit/verify/                                            POST allowed=audit.verify_requested:ok
 audit/<int:seq>/                                         GET  allowed=audit.event_viewed:ok
@@ -237,9 +246,10 @@ class Visit:
             browser.force_login(person)
         after = Event.objects.count()
         if self.method == "POST":
-            browser.post(self.path, FORMS.get(self.route, ({}, {}))[form])
+            answer = browser.post(self.path, FORMS.get(self.route, ({}, {}))[form])
         else:
-            browser.get(self.path)
+            answer = browser.get(self.path)
+        b"".join(answer)  # what is streamed is told when it is sent
         return told(after)
 
     def with_fault(self, fault: str) -> list[str]:

@@ -43,6 +43,8 @@ if POSTGRESQL:
         "CREATE FUNCTION zz() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RAISE EXCEPTION 'disk on fire'; END$$",
         "CREATE TRIGGER zz BEFORE INSERT ON audit_event FOR EACH ROW EXECUTE FUNCTION zz()",
     ]
+    # Still to be read: in the one transaction of a test, PostgreSQL refuses everything after a first error.
+    BREAK["no table"].append("CREATE VIEW audit_event AS SELECT * FROM audit_event_away LIMIT 1000000")
 WAYS = [*BREAK] if POSTGRESQL else [*BREAK, "locked"]
 
 
@@ -102,7 +104,6 @@ ACTIONS: dict[str, Act] = {
     "copied": lambda desk: desk.by["agent"].post(f"{desk.here}copied/", {"what": "code"}),
     "sign in": lambda desk: desk.stranger.post("/accounts/login/", {"login": "Bo Keep", "password": PASSWORD}),
     "sign in rightly": lambda desk: desk.stranger.post("/accounts/login/", {"login": "agent", "password": PASSWORD}),
-    "sign out": lambda desk: desk.by["agent"].post("/accounts/logout/"),
     "change the password": lambda desk: desk.by["agent"].post(
         "/accounts/password/change/", {"oldpassword": PASSWORD, "password1": NEW, "password2": NEW}
     ),
@@ -114,6 +115,11 @@ ACTIONS: dict[str, Act] = {
     "reset": lambda desk: desk.forgetful.post(desk.reset, {"password1": NEW, "password2": NEW}),
     "log": lambda desk: desk.by["agent"].get("/audit/"),
     "log in the administration": lambda desk: desk.by["admin"].get("/admin/audit/event/"),
+    "event of the log": lambda desk: desk.by["admin"].get("/audit/1/"),
+    "ask for a check": lambda desk: desk.by["admin"].post("/audit/verify/"),
+    "export the log": lambda desk: desk.by["admin"].post("/audit/export/", {"form": "jsonl"}),
+    "export the evidence": lambda desk: desk.by["admin"].post(f"{desk.here}evidence/"),
+    "export the history": lambda desk: desk.by["agent"].post("/history/export/"),
     "add a person": lambda desk: desk.by["admin"].post(
         "/admin/accounts/user/add/", {"username": "new", "password1": NEW, "password2": NEW}
     ),
@@ -213,8 +219,17 @@ def test_a_refusal_stays_one(without_log, caplog):
 
     without_log(body)
     lines = [record.getMessage() for record in caplog.records if "could not be recorded" in record.getMessage()]
-    assert "A refusal (access.denied) could not be recorded: the audit log cannot be written" in lines
+    assert "An event (access.denied) could not be recorded: the audit log cannot be written" in lines
     assert not any("outsider" in line for line in lines)
+
+
+def test_signing_out_works_as_long_as_the_session_can_be_removed(without_log):
+    def body(desk: Desk) -> None:
+        answer = desk.by["agent"].post("/accounts/logout/")
+        is_out = desk.by["agent"].get("/").status_code == 302
+        assert (answer.status_code, is_out) in ((302, True), (503, False))
+
+    without_log(body)
 
 
 def test_the_portal_is_not_ready(without_log):

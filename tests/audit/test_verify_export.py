@@ -128,6 +128,41 @@ def test_what_a_purge_left_is_intact(log, judge, tmp_path):
         assert judge(Parts(parts | {name.strip(): content})).code == TAMPERED, name
 
 
+def test_a_purge_that_never_was_is_found(whole, judge, anchors):
+    """Somebody hides the first block as if it had been removed for its age."""
+    tree, events = Tree(), whole.events
+    roots = [root for event in events if (root := tree.add(event["hash"]))]
+    said = Statement("getscreen-portal/audit/x", 256, roots[0], events[255]["hash"], 1)
+    whole |= {"watermark.txt": SigningKey.new().note(said.text()).encode(), "blocks.txt": roots[0].hex().encode()}
+    whole.events = events[256:]
+    verdict = judge(whole.without_table(), "--anchors", str(anchors))
+    assert verdict.code == TAMPERED
+    assert "no event says" in verdict.said
+
+
+def test_a_copy_of_one_chosen_event_does_not_vouch_for_the_others(chosen, judge, tmp_path):
+    event = chosen.events[3]
+    line = {"log": "audit", "seq": event["record"]["seq"], "hash": event["hash"]}
+    file = tmp_path / "lines.txt"
+    file.write_text(json.dumps(line) + "\n")
+    assert judge(chosen, "--anchors", str(file)).code == INCOMPLETE
+    file.write_text(json.dumps(line | {"hash": "0" * 64}) + "\n")
+    assert judge(chosen, "--anchors", str(file)).code == TAMPERED
+
+
+def test_copies_that_are_newer_than_the_export_say_nothing_against_it(whole, judge, tmp_path):
+    for _ in range(3):
+        audit.record("signout")
+    newer = Event.objects.order_by("seq").last()
+    file = tmp_path / "lines.txt"
+    line = {"log": "audit", "seq": newer.seq, "hash": newer.hash}
+    for time in (newer.at.isoformat(), "2999-01-01T00:00:00+00:00"):
+        file.write_text(json.dumps(line | {"time": time}) + "\n")
+        assert judge(whole, "--anchors", str(file)).code == INCOMPLETE
+    file.write_text(json.dumps(line | {"time": "2001-01-01T00:00:00+00:00"}) + "\n")
+    assert judge(whole, "--anchors", str(file)).code == TAMPERED
+
+
 def test_chosen_events_after_a_purge_are_proven(log, judge):
     purging.purge(256, reason="age")
     parts = Parts.exported(select({"kind": "signin.failed"}))
@@ -433,7 +468,7 @@ def test_rows_more_or_less_in_the_table_are_found(whole, judge):
         assert judge(whole).code == TAMPERED
 
 
-def forged(parts: Parts, key: SigningKey) -> Parts:
+def forged(parts: Parts, key: SigningKey, *, minutes: int = 0) -> Parts:
     """The whole log written anew and signed: nothing in it contradicts itself."""
     prev, tree, events = GENESIS, Tree(), parts.events
     for event in events:
@@ -441,7 +476,7 @@ def forged(parts: Parts, key: SigningKey) -> Parts:
         prev = event["hash"] = hash_of(canonical(event["record"]))
         tree.add(prev)
     old = Statement.read(keys.signer_of(parts["checkpoint.txt"].decode())[0].decode())
-    said = Statement(old.origin, len(events), tree.root(), prev, old.ts)
+    said = Statement(old.origin, len(events), tree.root(), prev, old.ts + minutes * 60_000_000)
     parts.events = events
     named = json.loads(parts["keys.json"])
     return Parts(
@@ -468,7 +503,7 @@ def test_a_log_written_anew_with_the_stolen_key_is_found_by_what_is_outside(whol
 
 def test_an_end_cut_off_with_the_stolen_key_is_found_by_what_is_outside(whole, judge, anchors):
     whole.events = whole.events[:200]
-    false = forged(whole, keys.current())
+    false = forged(whole, keys.current(), minutes=11)
     verdict = judge(false, "--anchors", str(anchors))
     assert verdict.code == TAMPERED
     assert "cut off" in verdict.said

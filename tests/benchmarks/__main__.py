@@ -23,6 +23,8 @@ LETTERS = {
     "h": "servers",
     "i": "start",
     "j": "audit_page",
+    "k": "audit_append",
+    "l": "audit_whole",
 }
 
 
@@ -45,7 +47,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     parser.add_argument("--only", type=letters, default=list(LETTERS), help="such as a,c: only these")
     parser.add_argument("--quick", action="store_true", help="short runs, to see that everything works")
-    parser.add_argument("--write", action="store_true", help=f"renew the tables in {report.DOCUMENT.name}")
+    parser.add_argument("--write", action="store_true", help="renew the tables in the documents")
     options = parser.parse_args()
     if options.quick and options.write:
         parser.error("figures of a quick run do not belong into the document")

@@ -79,12 +79,15 @@ def running(**settings: str) -> Iterator[tuple[Simulator, Portal]]:
 
 
 @contextmanager
-def on_postgres() -> Iterator[dict[str, str]]:
-    """A PostgreSQL server of our own, beside any that tests are using. Yields the setting that names it."""
+def on_postgres(*, durable: bool = False) -> Iterator[dict[str, str]]:
+    """A PostgreSQL server of our own, beside any that tests are using. Yields the setting that names it.
+
+    durable: with fsync, for what writes.
+    """
     kept = postgres.STATE
     postgres.STATE = Path(tempfile.gettempdir()) / f"portal-benchmark-postgres-{os.getpid()}"
     try:
-        yield {"DATABASE_URL": postgres.start()}
+        yield {"DATABASE_URL": postgres.start(durable=durable)}
     finally:
         postgres.stop()
         shutil.rmtree(postgres.STATE, ignore_errors=True)

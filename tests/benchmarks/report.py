@@ -19,6 +19,7 @@ from tests.installation import ROOT
 from tests.tools import postgres_bin
 
 DOCUMENT = ROOT / "docs" / "performance.md"
+AUDIT = ROOT / "docs" / "audit.md"  # has the tables about the log
 MET, NOT_MET, NO_GOAL = "met", "**not met**", "–"
 
 
@@ -71,9 +72,10 @@ def times(ratio: float) -> str:
     return f"{ratio:.2f} ×"
 
 
-def renew(table: Table, document: Path = DOCUMENT) -> None:
+def renew(table: Table, document: Path | None = None) -> None:
     """Put the table between its markers in the document. Raises ValueError if they are missing."""
-    replace_between(document, table.letter, table.markdown())
+    home = AUDIT if table.letter in "jkl" else DOCUMENT
+    replace_between(document or home, table.letter, table.markdown())
 
 
 def renew_machine(document: Path = DOCUMENT) -> None:

@@ -5,13 +5,20 @@ import os
 import subprocess
 import sys
 
+from tests.databases import fresh
+
 
 def test_people_and_watchers_at_once_lose_nothing(tmp_path):
-    database = os.environ.get("DATABASE_URL") or f"sqlite:///{tmp_path / 'crowd.sqlite3'}"
-    environment = os.environ | {"DATABASE_URL": database, "PYTHONWARNINGS": "ignore"}
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.crowd"], env=environment, capture_output=True, text=True, check=False, timeout=120
-    )
+    with fresh(tmp_path) as database:
+        environment = os.environ | {"DATABASE_URL": database.url, "PYTHONWARNINGS": "ignore"}
+        done = subprocess.run(
+            [sys.executable, "-m", "tests.crowd"],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
     assert done.returncode == 0, done.stderr[-2000:]
     report = json.loads(done.stdout)
     assert not [what for what in report["seen"] if what.startswith("surprise")], report

@@ -171,6 +171,7 @@ def test_arguments_that_do_not_fit_are_shown_as_they_are(fields):
 
 
 def test_lines_go_to_stderr_unless_a_server_speaks(capsys, monkeypatch):
+    monkeypatch.setattr(log, "_speaks_on_stdout", False)
     handler = Console()
     handler.setFormatter(Text())
     record = logging.makeLogRecord({"msg": "hello", "name": "test"})
