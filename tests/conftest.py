@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group
+from django.db import connection
 from django.test import Client as DjangoBrowser
 
 from invitations import sync
@@ -123,6 +124,12 @@ def browser_of() -> Callable[[User], Browser]:
 @pytest.fixture
 def anonymous() -> Browser:
     return Browser()
+
+
+@pytest.fixture
+def lasting_connection(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the test's own connection when an answer is closed, which ends its request and what is left open."""
+    monkeypatch.setattr(connection, "close_if_unusable_or_obsolete", lambda: None)
 
 
 def known(vendor_id: int) -> Invitation:

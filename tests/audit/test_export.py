@@ -315,6 +315,7 @@ def test_an_export_holds_its_own_intent(auditor, browser_of, events, vendor):
 
 
 @pytest.mark.parametrize("taken", [0, 1])
+@pytest.mark.usefixtures("lasting_connection")
 def test_a_download_that_is_given_up_says_how_far_it_came(auditor, browser_of, events, vendor, monkeypatch, taken):
     monkeypatch.setattr(exporting, "BATCH", 2)
     answer = browser_of(auditor).post(PAGE, {"form": "jsonl"})

@@ -338,9 +338,7 @@ def test_our_fault_is_a_page_even_without_a_database(agent, browser_of, monkeypa
     assert "Something broke on our side" in answer.content.decode()
 
 
-def test_the_answer_names_its_reference(anonymous, db, monkeypatch):
-    # An answer that is closed ends its request, and with it a connection that is in a test's transaction.
-    monkeypatch.setattr(connection, "close_if_unusable_or_obsolete", lambda: None)
+def test_the_answer_names_its_reference(anonymous, lasting_connection):
     for path in ("/accounts/login/", "/nothing/", "/healthz", "/static/css/base.css"):
         answer = anonymous.get(path)
         answer.close()
