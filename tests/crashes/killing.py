@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -281,9 +282,10 @@ def kill_writers(kills: int) -> Found:
             writers[slot] = begin(slot)
         listen(list(writers.values()), random.uniform(0, LONGEST))
         together = random.random() < 0.4  # then there is a look at what is left; else the others go on
-        for slot in range(len(ROLES)) if together else [random.randrange(len(ROLES))]:
+        doomed = list(writers) if together else [random.randrange(len(ROLES))]
+        for slot in doomed:
             writers[slot].kill()
-        for slot in list(writers) if together else [slot]:
+        for slot in doomed:
             found.kills[writers[slot].role] += 1
             found.take(writers.pop(slot).bury())
         if together:
@@ -321,21 +323,24 @@ def kill_key_makers(kills: int) -> Found:
     found = Found()
     found.take(fork(seal).bury())
     for number in range(kills):
-        maker = fork(forever(rotate, forgiving=False)) if number % 2 else fork(lambda tell: make_key(number, tell))
         if number % 2:
-            listen([maker], random.uniform(0, 0.15))
-        else:
-            time.sleep(random.uniform(0, 0.008))
-        with suppress(ProcessLookupError):
-            maker.kill()
-        told = maker.bury()
-        found.take(told)
-        found.kills["rotating" if number % 2 else "creating"] += 1
-        if number % 2:
+            kill_maker(found, "rotating", forever(rotate, forgiving=False), 0.15)
             found.look()
         else:
-            found.take(fork(lambda tell: use_key(number, told, tell)).bury())  # noqa: B023  # used at once
+            told = kill_maker(found, "creating", partial(make_key, number), 0.008)
+            found.take(fork(partial(use_key, number, told)).bury())
     return found
+
+
+def kill_maker(found: Found, role: str, work: Callable[[Tell], None], seconds: float) -> list[list[Any]]:
+    maker = fork(work)
+    time.sleep(random.uniform(0, seconds))
+    with suppress(ProcessLookupError):
+        maker.kill()
+    found.kills[role] += 1
+    told = maker.bury()
+    found.take(told)
+    return told
 
 
 def use_folder(number: int) -> None:
