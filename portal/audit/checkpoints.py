@@ -180,12 +180,26 @@ def trouble(standing: Standing, reason: str) -> None:
 def append_notes(place: Path, notes: list[str]) -> None:
     """Append notes to this month's file, durably. Each ends in an empty line."""
     file = place / f"checkpoints-{timezone.now():%Y-%m}.txt"
+    content = "".join(f"{note}\n" for note in notes).encode()
+    if was_interrupted(file):
+        content = b"\n\n" + content  # what was cut off must not spoil what follows
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
     try:
-        os.write(descriptor, "".join(f"{note}\n" for note in notes).encode())
+        while content:  # a disk that fills up takes a part of it first
+            content = content[os.write(descriptor, content) :]
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def was_interrupted(file: Path) -> bool:
+    """Say whether the last note in the file is not whole: the disk was full, or the machine crashed."""
+    try:
+        with file.open("rb") as handle:
+            handle.seek(max(handle.seek(0, os.SEEK_END) - 2, 0))
+            return handle.read() not in (b"", b"\n\n")
+    except OSError:
+        return False  # there is none, or it may only be added to
 
 
 def tend() -> None:
