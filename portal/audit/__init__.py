@@ -53,6 +53,9 @@ def ensure_writable() -> None:
 
     For what is recorded only afterwards, such as a look or a mail, and for the readiness probe.
     """
+    from portal.audit.appending import refuse_without_space
+
+    refuse_without_space()
     with writing():
         record("system.started")
         transaction.set_rollback(True)

@@ -6,12 +6,17 @@ Reads only; what is written there is not trusted before its signature was checke
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from portal.audit import keys
 from portal.audit.checkpoints import Statement
+
+SIGNED = f"{keys.DASH} {keys.NAME} "
+HALF_DASH = re.compile(rb"\xe2\x80?(?=\n|\Z)")  # where a note was cut off inside of it
+WHOLE = len(SIGNED) + 92  # characters; a shorter signature was cut off while it was written, and its note comes again
 
 
 class AnchorsUnreadable(Exception):
@@ -45,7 +50,7 @@ def read(places: Iterable[Path]) -> Anchors:
     anchors = Anchors()
     for file in files_of(places):
         try:
-            content = file.read_text(encoding="utf-8")
+            content = HALF_DASH.sub(b"", file.read_bytes()).decode()
         except (OSError, UnicodeDecodeError) as error:
             raise AnchorsUnreadable(f"{file}: {error}") from None
         take(content, str(file), anchors)
@@ -68,7 +73,7 @@ def take(content: str, source: str, anchors: Anchors) -> None:
     for number, line in enumerate(lines):
         if line.startswith("{"):
             take_line(line, source, anchors)
-        elif line.startswith(f"{keys.DASH} {keys.NAME} "):
+        elif line.startswith(SIGNED) and len(line) >= WHOLE:
             start = number - 6  # five lines of text and an empty one stand before the signature
             note = "\n".join(lines[max(start, 0) : number + 1]) + "\n"
             try:

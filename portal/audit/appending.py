@@ -26,6 +26,7 @@ from portal.audit.models import PORTAL, STRANGER, Detail, Event, Person
 APPEND_LOCK = 7_203_911  # any constant; held until the appending transaction ends
 SECOND = 1_000_000  # in microseconds
 STEP = 0.002  # seconds at most between two looks whether SQLite can be written
+ROOM = 1024 * 1024  # bytes that must be free on SQLite's disk
 JUMP = 2 * SECOND  # by so much the clock may go back before it is an event of its own
 NODE = socket.gethostname()[:64]
 PROGRAM = (sys.argv[1] if len(sys.argv) > 1 else "")[:40]  # of manage.py
@@ -188,6 +189,17 @@ def can_write(database: sqlite3.Connection) -> bool:
     except sqlite3.OperationalError as error:
         return error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY  # any other trouble shows itself at once
     return True
+
+
+def refuse_without_space() -> None:
+    """Raise Unavailable if SQLite's disk is full: it notices only at a commit, which a trial never comes to."""
+    name = str(connection.settings_dict["NAME"])
+    if connection.vendor != "sqlite" or "memory" in name:
+        return
+    with suppress(OSError):  # opening the database says it better
+        disk = os.statvfs(os.path.dirname(name) or ".")
+        if disk.f_bavail * disk.f_frsize < ROOM:
+            raise Unavailable("The audit log could not be written: its disk is full")
 
 
 def newest() -> Head:

@@ -11,12 +11,13 @@ import logging
 import os
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from django.conf import settings
-from django.db import IntegrityError, OperationalError, transaction
+from django.db import OperationalError
 from django.utils import timezone
 
 from portal import audit
@@ -84,12 +85,10 @@ def make() -> Checkpoint | None:
     root = grow(end.seq)
     said = Statement(origin_of(last), end.seq, root, end.hash, time.time_ns() // 1000)
     checkpoint = Checkpoint(size=said.size, root=root.hex(), head=end.hash, ts=said.ts, note=key.note(said.text()))
-    try:
-        with transaction.atomic():
+    with suppress(OperationalError), audit.writing():  # a busy database has time for it later
+        if not Checkpoint.objects.filter(size__gte=end.seq).exists():  # else another process was quicker
             checkpoint.save()
-    except (IntegrityError, OperationalError):
-        return Checkpoint.objects.order_by("-size").first()  # another process was quicker, or the database is busy
-    return checkpoint
+    return Checkpoint.objects.order_by("-size").first()
 
 
 def introduce(key: keys.SigningKey) -> None:
@@ -114,10 +113,11 @@ def grow(size: int) -> bytes:
     new = [whole for event_hash in hashes(after=tree.size, upto=size) if (whole := tree.add(event_hash))]
     for number, whole in enumerate(new, start=len(roots)):
         try:
-            with transaction.atomic():
-                Block(number=number, root=whole.hex()).save()
-        except (IntegrityError, OperationalError):
-            break  # another process keeps them; without them the next time only takes longer
+            with audit.writing():
+                if not Block.objects.filter(number=number).exists():  # else another process was quicker
+                    Block(number=number, root=whole.hex()).save()
+        except OperationalError:
+            break  # without them the next time only takes longer
     return tree.root()
 
 
@@ -180,12 +180,26 @@ def trouble(standing: Standing, reason: str) -> None:
 def append_notes(place: Path, notes: list[str]) -> None:
     """Append notes to this month's file, durably. Each ends in an empty line."""
     file = place / f"checkpoints-{timezone.now():%Y-%m}.txt"
+    content = "".join(f"{note}\n" for note in notes).encode()
+    if was_interrupted(file):
+        content = b"\n\n" + content  # what was cut off must not spoil what follows
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
     try:
-        os.write(descriptor, "".join(f"{note}\n" for note in notes).encode())
+        while content:  # a disk that fills up takes a part of it first
+            content = content[os.write(descriptor, content) :]
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def was_interrupted(file: Path) -> bool:
+    """Say whether the last note in the file is not whole: the disk was full, or the machine crashed."""
+    try:
+        with file.open("rb") as handle:
+            handle.seek(max(handle.seek(0, os.SEEK_END) - 2, 0))
+            return handle.read() not in (b"", b"\n\n")
+    except OSError:
+        return False  # there is none, or it may only be added to
 
 
 def tend() -> None:

@@ -119,6 +119,16 @@ class SigningKey:
             os.link(draft, file)  # whole or not at all, and never over another
         finally:
             draft.unlink()
+        sync_folder(file)
+
+
+def sync_folder(file: Path) -> None:
+    """Make a file's name survive a crash of the machine, as its content does."""
+    descriptor = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def key_file() -> Path:

@@ -61,10 +61,19 @@ def purge(upto: int, *, reason: str) -> int:
         audit.record(
             "audit.purged",
             result=Result.OK,
-            facts={"upto": upto, "count": upto - done, "root": root.hex(), "head": head},
+            facts={"upto": upto, "count": upto - done, "root": root.hex(), "head": head, "keys": keys_told(upto)},
             details=responsible(reason),
         )
     return finish_purge()
+
+
+def keys_told(upto: int) -> list[dict[str, str]]:
+    """Return what the events up to `upto` say of signing keys: checkpoints, which stay, are signed with these."""
+    told: list[dict[str, str]] = []
+    about = ("audit.key_created", "audit.key_rotated", "audit.purged")
+    for event in Event.objects.filter(kind__in=about, seq__lte=upto).order_by("seq"):
+        told += event.facts.get("keys", []) if event.kind == "audit.purged" else [event.facts]
+    return [facts for place, facts in enumerate(told) if facts not in told[:place]]
 
 
 def finish_purge() -> int:

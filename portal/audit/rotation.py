@@ -5,6 +5,7 @@ Whoever trusts the newest key can so trust what older ones signed.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from typing import Any
 
@@ -41,8 +42,11 @@ def rotate() -> tuple[PublicKey, PublicKey]:
             "signature": new.sign(said).hex(),
         },
     )
-    file.rename(file.with_name(f"{file.name}.{old.public.id}"))
-    file.with_name(f"{file.name}.next").rename(file)
+    kept = file.with_name(f"{file.name}.{old.public.id}")
+    if not kept.exists():
+        os.link(file, kept)
+    file.with_name(f"{file.name}.next").replace(file)  # in one step: without a key here another would be made
+    keys.sync_folder(file)
     checkpoints.seal()
     return old.public, new.public
 
@@ -55,12 +59,12 @@ class Trust:
         self.named: dict[bytes, PublicKey] = {}  # in the log, whoever wrote it
         self.handovers: list[tuple[PublicKey, PublicKey]] = []
 
-    def learn(self, kind: str, facts: dict[str, Any]) -> None:
+    def learn(self, facts: dict[str, Any]) -> None:
         """Take in what an event says about keys; a hand-over counts only if both signed it."""
         try:
             new = PublicKey.from_hex(facts["public"])
             self.named[new.hash] = new
-            if kind != "audit.key_rotated":
+            if "old_public" not in facts:
                 return
             old = PublicKey.from_hex(facts["old_public"])
             said = statement(old.hex, new.hex)
@@ -74,12 +78,16 @@ class Trust:
 
     def judge(self, key_hash: bytes, signature: bytes, text: bytes) -> str:
         """Return "trusted", "unendorsed" (a good signature of a key the log names), "unknown" or "wrong"."""
-        for old, new in reversed(self.handovers):
-            if new.hash in self.trusted:
-                self.trusted.setdefault(old.hash, old)
+        self.spread()
         key = self.trusted.get(key_hash) or self.named.get(key_hash)
         if key is None:
             return "unknown"
         if not key.verifies(signature, text):
             return "wrong"
         return "trusted" if key_hash in self.trusted else "unendorsed"
+
+    def spread(self) -> None:
+        """Trust whoever handed over to a trusted key, in whatever order that was told: a purge tells old ones late."""
+        while fresh := [pair for pair in self.handovers if pair[1].hash in self.trusted]:
+            self.handovers = [pair for pair in self.handovers if pair not in fresh]
+            self.trusted.update((old.hash, old) for old, _ in fresh if old.hash not in self.trusted)

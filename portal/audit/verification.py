@@ -164,8 +164,10 @@ class Verification:
                 self.erased.add(first, last)
         elif kind == "audit.purged" and "upto" in facts:
             self.purges.add((facts["upto"], facts.get("root", "")))
+            for told in facts.get("keys", []):
+                self.trust.learn(told)
         elif kind in ("audit.key_created", "audit.key_rotated"):
-            self.trust.learn(kind, facts)
+            self.trust.learn(facts)
 
     def check_watermark(self) -> None:
         mark = self.watermark

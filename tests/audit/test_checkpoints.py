@@ -10,9 +10,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from django.core.management import CommandError, call_command
+from django.utils import timezone
 
 from portal import audit
-from portal.audit import checkpoints, keys, merkle
+from portal.audit import anchors, checkpoints, keys, merkle
 from portal.audit.checkpoints import Prover, Statement
 from portal.audit.keys import KeyUnusable, SigningKey
 from portal.audit.models import Block, Checkpoint, Event, Standing
@@ -170,3 +171,30 @@ def test_rotation_keeps_the_old_key_beside_the_new_one(db, key, capsys):
     write(1)
     assert keys.signer_of(checkpoints.make().note)[1] == new.hash
     assert Event.objects.filter(kind="audit.key_created").count() == 1
+
+
+def test_a_note_that_was_cut_off_anywhere_spoils_no_other(db, settings, tmp_path):
+    """A full disk or a crash leaves the beginning of a note; it is written again, and the rest still counts."""
+    settings.AUDIT_KEY_FILE = tmp_path / "keys" / "audit.pem"
+    notes = []
+    for _ in range(2):
+        audit.record("signout", result="ok")
+        notes.append(checkpoints.make().note)
+    whole = "".join(f"{note}\n" for note in notes).encode()
+    first = len(notes[0].encode()) + 1
+    for end in range(first, len(whole) + 1):
+        place = tmp_path / str(end)
+        place.mkdir()
+        file = place / f"checkpoints-{timezone.now():%Y-%m}.txt"
+        file.write_bytes(whole[:end])
+        checkpoints.append_notes(place, notes[1:])
+        found = [note.note for note in anchors.read([place]).notes]
+        assert found in (notes, [*notes, notes[1]]), end
+
+
+def test_a_disk_that_takes_only_a_part_of_a_note_gets_the_rest(settings, tmp_path, monkeypatch):
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda descriptor, content: write(descriptor, content[:7]))
+    checkpoints.append_notes(tmp_path, ["a note that is longer than that\n"])
+    (file,) = tmp_path.iterdir()
+    assert file.read_text(encoding="utf-8") == "a note that is longer than that\n\n"

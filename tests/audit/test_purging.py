@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -10,8 +11,9 @@ from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
 from portal import audit
-from portal.audit import checkpoints, purging, sentences
+from portal.audit import anchors, checkpoints, keys, purging, rotation, sentences
 from portal.audit.models import Detail, Erasure, Event, Watermark
+from portal.audit.verification import Verification
 
 TOMORROW = f"{timezone.localdate() + timedelta(days=1):%Y-%m-%d}"
 
@@ -54,6 +56,38 @@ def test_a_purge_leaves_a_watermark_an_event_and_a_chain_that_goes_on(db):
     assert not Detail.objects.filter(seq__lte=512).exists()
     assert Event.objects.order_by("seq").first().prev == head
     assert audit.record("signout", result="ok").seq == event.seq + 1
+
+
+def test_keys_stay_known_after_the_events_about_them_are_removed(db, settings, tmp_path):
+    settings.AUDIT_CHECKPOINT_DIR = tmp_path
+    for _ in range(3):  # every purge removes what the one before it has said of keys
+        for _ in range(2):
+            write(150)
+            rotation.rotate()
+        purging.purge(Event.objects.first().seq // 256 * 256, reason="Retention")
+    report = Verification(anchors.read([tmp_path]), [keys.current().public]).run()
+    assert report.state == "intact", report.sentences
+
+
+class Crash(Exception):
+    pass
+
+
+def test_a_key_is_never_missing_while_it_is_changed(db, settings, monkeypatch):
+    """A missing one would be made anew by whoever signs next, and nobody would have vouched for that."""
+
+    def crash(*_):
+        raise Crash
+
+    old = keys.current().public
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", crash)  # the last step
+        with pytest.raises(Crash):
+            rotation.rotate()
+    assert keys.current().public == old
+    _, new = rotation.rotate()
+    assert keys.current().public == new
+    assert keys.SigningKey.read(settings.AUDIT_KEY_FILE.with_name(f"audit.pem.{old.id}")).public == old
 
 
 @pytest.mark.parametrize("upto", [0, 100, 255, 256])
