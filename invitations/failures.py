@@ -186,7 +186,8 @@ class Failure:
 
     kind: str
     wording: Wording
-    reference: str
+    reference: str  # of the operation in the audit log, or else of the request in the portal's own log
+    is_recorded: bool
     may_have_acted: bool
     invitation: Invitation | None
     retry_url: str
@@ -232,7 +233,8 @@ def describe(request: HttpRequest, error: Failing) -> Failure:
     return Failure(
         kind=kind,
         wording=WORDINGS[kind],
-        reference=str(getattr(request, "reference", "")),
+        reference=getattr(error, "reference", "") or str(getattr(request, "reference", "")),
+        is_recorded=bool(getattr(error, "reference", "")),
         may_have_acted=kind in ("maybe", "maybe_connect", "unrecorded", "unrecorded_connect"),
         invitation=invitation,
         retry_url=retry_url,

@@ -32,8 +32,8 @@ class Unrecorded(audit.Unavailable):
     The operation stays open, until recovery makes an unknown one of it and a list settles that.
     """
 
-    def __init__(self, verb: str) -> None:
-        self.verb = verb
+    def __init__(self, verb: str, reference: str) -> None:
+        self.verb, self.reference = verb, reference
         super().__init__("The outcome could not be recorded.")
 
 
@@ -51,8 +51,11 @@ def operation(
     try:
         with concluding(op):
             yield op
+    except (GetscreenError, ActionRefused) as error:
+        error.reference = op.reference
+        raise
     except audit.Unavailable as error:
-        raise Unrecorded(verb) from error
+        raise Unrecorded(verb, op.reference) from error
 
 
 @contextmanager

@@ -10,6 +10,7 @@ class ActionRefused(Exception):
 
     reason = "refused"
     status = 409
+    reference = ""  # of the operation in the audit log, if it has begun
 
     def __init__(self, invitation: Invitation | None = None) -> None:
         self.invitation = invitation

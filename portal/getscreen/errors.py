@@ -21,6 +21,7 @@ class GetscreenError(Exception):
     """Something prevented the remote step `operation` (a method such as `support/list`)."""
 
     may_have_acted = False
+    reference = ""  # by which the caller's own records name the attempt, if it has given it one
 
     def __init__(
         self, operation: str, reason: str, *, status: int | None = None, retry_after: float | None = None

@@ -78,3 +78,13 @@ def test_a_look_that_fails_is_an_event_with_the_reason(agent, row, vendor):
         actions.look(invitation=row, by=agent)
     (event,) = events("invitation.preview")
     assert (event.result, event.content["up"]["class"]) == ("failed", "Unavailable")
+
+
+def test_the_reference_on_the_page_finds_the_operation_in_the_log(agent, browser_of, vendor):
+    vendor.fail("create", "status_400", times=None)
+    browser = browser_of(agent)
+    page = browser.post("/invitations/new/", {"client_name": "Bo"}).content.decode()
+    reference = Event.objects.get(kind="invitation.create", phase="intent").reference
+    assert f'<a href="/audit/?reference={reference}">{reference}</a>' in page
+    found = browser.get(f"/audit/?reference={reference}").content.decode()
+    assert found.count("tried to create an invitation for Bo") == 2

@@ -90,7 +90,7 @@ def convert(row, prev, Event, Detail):
         record=record,
     )
     if told:
-        Detail.objects.create(seq=row["seq"], salt=salt, data=details)
+        Detail.objects.create(seq=row["seq"], salt=salt, data=details, ticket=str(told.get("ticket", ""))[:100])
     return own
 
 
@@ -110,7 +110,7 @@ def network(ip):
 
 def plain(value):
     if isinstance(value, dict):
-        return {str(name): plain(item) for name, item in value.items()}
+        return {plain(str(name)): plain(item) for name, item in value.items()}
     if isinstance(value, list):
         return [plain(item) for item in value]
     if value is None or isinstance(value, bool):
