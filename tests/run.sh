@@ -6,6 +6,6 @@ BIN=${BIN:-.venv/bin}
 if "$BIN/python" -m tests.postgres available; then
     postgres=$("$BIN/python" -m tests.postgres start)
     trap '"$BIN/python" -m tests.postgres stop' EXIT
-    DATABASE_URL=$postgres "$BIN/python" -m pytest -q tests/invitations tests/accounts tests/audit tests/portal tests/crashes/test_kills.py --cov --cov-append --cov-report= "$@"
+    DATABASE_URL=$postgres "$BIN/python" -m pytest -q tests/invitations tests/accounts tests/audit tests/portal tests/crashes/test_kills.py "$@"
 fi
 "$BIN/python" -m coverage report --fail-under="${COVERAGE:-95}"

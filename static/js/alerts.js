@@ -5,8 +5,7 @@ const put = (template, value) => (template ?? "{}").replace("{}", () => value);
 const keyOf = (client) => `${client.id} ${client.since}`;
 const PAUSE = 10000; // between two of a kind; what comes meanwhile is summed up
 const LATEST = 60000; // a call that nobody could hear for a minute is no call any more
-const KEPT = 200;
-const met = new Map();
+const KEPT = 200, met = new Map();
 let latest, due;
 
 // What has been told is kept where all tabs see it at once: only transactions of a database reach across the
@@ -17,6 +16,7 @@ const opened = new Promise((resolve, reject) => {
   asked.onsuccess = () => resolve(asked.result);
   asked.onerror = reject;
 });
+opened.catch(() => {}); // a browser without one is no error: then each tab is alone
 const alone = {};
 
 function exchangeInStore(database, channel, change) {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from time import sleep
 
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
@@ -331,7 +332,9 @@ def test_a_page_of_one_invitation_asks_who_waits_once_per_change(alone, choose, 
     portal.known(second)
     asked: list[str] = []
     alone.on("request", lambda request: asked.append(request.url) if "/board/waiting/" in request.url else None)
-    page = open_tab(alone, f"/invitations/{portal.known(first)}/")
+    address = f"/invitations/{portal.known(first)}/"
+    sleep(2)  # the rounds that brought the two are over, or their news would be asked for as well
+    page = open_tab(alone, address)
     page.wait_for_timeout(1_000)
     assert len(asked) == 1, "who waits already"
     page.wait_for_timeout(3_000)
