@@ -12,6 +12,8 @@ from portal.audit import sentences
 from portal.audit.kinds import Result
 from portal.audit.models import Event
 
+FILTERS = ("result", "phase", "kind", "q")
+
 
 @admin.register(Event)
 class EventAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not subscriptable at run time
@@ -19,12 +21,16 @@ class EventAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not subscriptab
     list_filter = ("result", "phase", "kind")
     search_fields = ("reference",)
     list_select_related = False
+    show_full_result_count = False
     actions = None
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         """Looking at the log is an event here as well."""
         audit.record(
-            "audit.viewed", result=Result.OK, actor=request.user, facts={"filters": sorted(request.GET), "in": "admin"}
+            "audit.viewed",
+            result=Result.OK,
+            actor=request.user,
+            facts={"filters": sorted({name.partition("__")[0] for name in request.GET} & set(FILTERS)), "in": "admin"},
         )
         page: HttpResponse = super().changelist_view(request, extra_context)
         return page
@@ -36,6 +42,13 @@ class EventAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not subscriptab
     @admin.display(description=_("action"))
     def sentence(self, event: Event) -> str:
         return sentences.of(event)
+
+    def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Looking at one event is an event as well."""
+        if request.method == "GET" and object_id.isdecimal() and Event.objects.filter(pk=object_id).exists():
+            audit.record("audit.event_viewed", result=Result.OK, actor=request.user, facts={"event": int(object_id)})
+        page: HttpResponse = super().change_view(request, object_id, *args, **kwargs)
+        return page
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

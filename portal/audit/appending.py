@@ -114,6 +114,8 @@ def add(content: dict[str, Any], told: dict[str, Any]) -> Event:
         record=record,
     )
     event.save()
+    if newest().hash != event.hash:
+        raise DatabaseError("the database took the event and did not keep it")
     if told:
         Detail(seq=event.seq, salt=salt, data=data, ticket=str(told.get("ticket", ""))[:100]).save()
     event.details = told

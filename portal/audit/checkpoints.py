@@ -56,10 +56,16 @@ class Statement:
         origin, size, root, head, at, *_ = [*text.split("\n"), "", "", ""]
         if not (origin.startswith(ORIGIN) and head.startswith("head ") and at.startswith("time ") and size.isdecimal()):
             raise ValueError("not a checkpoint of an audit log")
-        return cls(origin, int(size), base64.b64decode(root, validate=True), head[5:], int(at.split()[1]))
+        moment = at[5:].split(" ")[0]
+        return cls(origin, int(size), base64.b64decode(root, validate=True), head[5:], int(moment))
+
+    @property
+    def is_purge(self) -> bool:
+        return self.origin.endswith(PURGE)
 
 
 ORIGIN = f"{keys.NAME}/audit/"
+PURGE = "/purge"  # behind the origin of a watermark's note: no checkpoint can stand in for one, nor the other way
 
 
 def is_due() -> bool:
@@ -118,6 +124,8 @@ def grow(size: int) -> bytes:
                     Block(number=number, root=whole.hex()).save()
         except OperationalError:
             break  # without them the next time only takes longer
+    if tree.size != size:
+        raise ValueError("Events or the roots of removed ones are missing: there is nothing to sign.")
     return tree.root()
 
 
@@ -157,7 +165,9 @@ def anchor() -> None:
     standing = Standing.load()
     if place is None:
         return
-    waiting = list(Checkpoint.objects.filter(size__gt=standing.anchored_size).order_by("size"))
+    # What stands there is no evidence: a size that no checkpoint has sends all of them again.
+    known = Checkpoint.objects.filter(size=standing.anchored_size).exists()
+    waiting = list(Checkpoint.objects.filter(size__gt=standing.anchored_size if known else 0).order_by("size"))
     if not waiting:
         return
     try:

@@ -89,9 +89,9 @@ class Download:
             logger.exception("A download was given up, and the log cannot say so.")
 
     def end(self, result: str, **facts: str) -> None:
-        self.is_over = True
         told = {"rows": self.content.rows if self.content else 0, "bytes": self.sent}
         audit.record(self.kind, phase=Phase.OUTCOME, result=result, facts=self.facts | told | facts, **self.about)
+        self.is_over = True
 
     def surroundings(self) -> ExitStack:
         """The request's origin and language: the middleware that set them has ended when bytes are taken."""

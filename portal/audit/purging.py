@@ -49,12 +49,14 @@ def purge(upto: int, *, reason: str) -> int:
     if upto <= done or upto % BLOCK:
         raise NothingToRemove
     checkpoints.seal()
+    checkpoints.grow(Checkpoint.objects.latest("size").size)  # stores what a busy database did not take before
     roots = list(Block.objects.filter(number__lt=upto // BLOCK).order_by("number").values_list("root", flat=True))
+    if len(roots) != upto // BLOCK:
+        raise audit.Unavailable("The database is busy: the roots of what would be removed are not all stored yet.")
     head = Event.objects.values_list("hash", flat=True).get(pk=upto)
     root = Tree(bytes.fromhex(root) for root in roots).root()
-    said = Statement(
-        checkpoints.origin_of(Checkpoint.objects.order_by("-size").first()), upto, root, head, time.time_ns() // 1000
-    )
+    origin = checkpoints.origin_of(Checkpoint.objects.order_by("-size").first()) + checkpoints.PURGE
+    said = Statement(origin, upto, root, head, time.time_ns() // 1000)
     with audit.writing():
         mark = Watermark(upto=upto, head=head, root=root.hex(), ts=said.ts, note=keys.current().note(said.text()))
         mark.save()

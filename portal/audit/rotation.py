@@ -51,6 +51,9 @@ def rotate() -> tuple[PublicKey, PublicKey]:
     return old.public, new.public
 
 
+SLACK = 1024  # events that may pass between the event of a rotation and the last process that takes up the new key
+
+
 class Trust:
     """Which keys count: those given, and those that handed over to them, by both signatures."""
 
@@ -58,9 +61,11 @@ class Trust:
         self.trusted = {key.hash: key for key in given}
         self.named: dict[bytes, PublicKey] = {}  # in the log, whoever wrote it
         self.handovers: list[tuple[PublicKey, PublicKey]] = []
+        self.given = frozenset(self.trusted)
+        self.until: dict[bytes, int] = {}  # up to which event a key counts that was handed over since
 
-    def learn(self, facts: dict[str, Any]) -> None:
-        """Take in what an event says about keys; a hand-over counts only if both signed it."""
+    def learn(self, facts: dict[str, Any], *, at: int) -> None:
+        """Take in what event `at` says about keys; a hand-over counts only if both signed it."""
         try:
             new = PublicKey.from_hex(facts["public"])
             self.named[new.hash] = new
@@ -75,8 +80,9 @@ class Trust:
             return
         if both:
             self.handovers.append((old, new))
+            self.until[old.hash] = max(at + SLACK, self.until.get(old.hash, 0))
 
-    def judge(self, key_hash: bytes, signature: bytes, text: bytes) -> str:
+    def judge(self, key_hash: bytes, signature: bytes, text: bytes, *, size: int) -> str:
         """Return "trusted", "unendorsed" (a good signature of a key the log names), "unknown" or "wrong"."""
         self.spread()
         key = self.trusted.get(key_hash) or self.named.get(key_hash)
@@ -84,7 +90,8 @@ class Trust:
             return "unknown"
         if not key.verifies(signature, text):
             return "wrong"
-        return "trusted" if key_hash in self.trusted else "unendorsed"
+        is_over = key_hash not in self.given and size > self.until.get(key_hash, size)
+        return "trusted" if key_hash in self.trusted and not is_over else "unendorsed"
 
     def spread(self) -> None:
         """Trust whoever handed over to a trusted key, in whatever order that was told: a purge tells old ones late."""

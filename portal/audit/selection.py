@@ -9,6 +9,7 @@ from django.db.models import Q
 
 from portal.audit.models import Detail, Event, EventQuerySet
 
+PARTIAL = ("target", "network", "reference")
 COLUMNS = ("actor", "kind", "result", "target", "network", "reference")
 
 
@@ -19,6 +20,9 @@ def select(filters: Mapping[str, Any]) -> EventQuerySet:
     only as long as the details are kept.
     """
     events = Event.objects.filter(**{name: filters[name] for name in COLUMNS if filters.get(name)})
+    for name in PARTIAL:
+        if filters.get(name):
+            events = events.exclude(**{name: ""})  # else the index, which has no empty values, is of no use
     if filters.get("from_ts") is not None:
         events = events.filter(ts__gte=filters["from_ts"])
     if filters.get("to_ts") is not None:
@@ -30,5 +34,6 @@ def select(filters: Mapping[str, Any]) -> EventQuerySet:
 
 def about(target: str) -> EventQuerySet:
     """Return the events about a target, with those of the same operations: an intent to create knows no target yet."""
-    operations = Event.objects.filter(target=target).exclude(reference="").values("reference")
-    return Event.objects.filter(Q(target=target) | Q(reference__in=operations)).order_by("seq")
+    own = Event.objects.filter(target=target).exclude(target="")
+    shared = Event.objects.filter(reference__in=own.exclude(reference="").values("reference")).exclude(reference="")
+    return Event.objects.filter(Q(seq__in=own.values("seq")) | Q(seq__in=shared.values("seq"))).order_by("seq")

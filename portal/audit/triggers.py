@@ -144,6 +144,7 @@ def reinstall(using: str = "default", **_: Any) -> None:
     if not {f"audit_{table}" for table in FIXED} <= set(connection.introspection.table_names()):
         return
     with transaction.atomic(using=using), connection.cursor() as cursor:
+        remove_foreign(connection)
         if connection.vendor == "postgresql":
             _install_postgresql(cursor)
         else:
@@ -185,8 +186,35 @@ def drop(connection: BaseDatabaseWrapper) -> None:
                 cursor.execute(f"DROP TRIGGER IF EXISTS {name}")
 
 
+SQLITE_ALL = "SELECT name, tbl_name FROM sqlite_master WHERE type = 'trigger' AND tbl_name LIKE 'audit\\_%' ESCAPE '\\'"
+POSTGRESQL_ALL = """
+    SELECT t.tgname, c.relname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
+    WHERE c.relname LIKE 'audit\\_%' AND pg_table_is_visible(c.oid) AND NOT t.tgisinternal
+    UNION ALL SELECT rulename, tablename FROM pg_rules WHERE tablename LIKE 'audit\\_%'
+"""
+
+
+def foreign(connection: BaseDatabaseWrapper) -> list[tuple[str, str]]:
+    """Return triggers and rules on the log's tables that are none of ours, with their table: they could drop events."""
+    ours = POSTGRESQL if connection.vendor == "postgresql" else SQLITE
+    with connection.cursor() as cursor:
+        cursor.execute(POSTGRESQL_ALL if connection.vendor == "postgresql" else SQLITE_ALL)
+        return [(str(name), str(table)) for name, table in cursor.fetchall() if name not in ours]
+
+
+def remove_foreign(connection: BaseDatabaseWrapper) -> None:
+    quote = connection.ops.quote_name
+    for name, table in foreign(connection):
+        with connection.cursor() as cursor:
+            if connection.vendor == "postgresql":
+                cursor.execute(f"DROP TRIGGER IF EXISTS {quote(name)} ON {quote(table)}")
+                cursor.execute(f"DROP RULE IF EXISTS {quote(name)} ON {quote(table)}")
+            else:
+                cursor.execute(f"DROP TRIGGER IF EXISTS {quote(name)}")
+
+
 def missing(connection: BaseDatabaseWrapper) -> list[str]:
-    """Return the names of triggers that are not there, or not as they should be."""
+    """Return the names of triggers that are not there, not as they should be, or there and none of ours."""
     found: dict[str, Any]
     wanted: dict[str, Any]
     with connection.cursor() as cursor:
@@ -201,7 +229,8 @@ def missing(connection: BaseDatabaseWrapper) -> list[str]:
             cursor.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'")
             found = {name: _squeeze(sql) for name, sql in cursor.fetchall()}
             wanted = {name: _squeeze(statement) for name, statement in SQLITE.items()}
-    return [name for name, facts in wanted.items() if found.get(name) != facts]
+    weaker = [name for name, facts in wanted.items() if found.get(name) != facts]
+    return weaker + [name for name, _table in foreign(connection)]
 
 
 def are_installed(connection: BaseDatabaseWrapper) -> bool:

@@ -41,6 +41,7 @@ class Note:
     def __init__(self, found: Any) -> None:
         self.text, size, root, self.head, at, self.name, both = found.groups()
         self.size, self.root, self.at = int(size), base64.b64decode(root), int(at)
+        self.is_purge = self.text.split("\n")[0].endswith("/purge")  # of removed events: no checkpoint
         self.key, self.signature = base64.b64decode(both)[:4], base64.b64decode(both)[4:]
 
 
@@ -190,7 +191,8 @@ class Walk:
         if not self.seq:
             return []
         mark = NOTE.fullmatch(self.files.text("watermark.txt"))
-        if not mark or (Note(mark).size, Note(mark).root) != (self.seq, self.tree.root()):
+        is_purge = bool(mark) and Note(mark).is_purge
+        if not mark or not is_purge or (Note(mark).size, Note(mark).root) != (self.seq, self.tree.root()):
             raise Tampered(f"What is kept of the removed events does not fit: up to {self.seq}.")
         self.prev = Note(mark).head
         return [self.seq, self.tree.root().hex(), self.prev]
@@ -258,12 +260,14 @@ def is_signed(key: bytes, signature: bytes, text: bytes) -> bool:
     return all((left[i] * right[2] - right[i] * left[2]) % P == 0 for i in (0, 1))
 
 
-def check_signature(files: Files, note: Note, given: list[bytes]) -> list[str]:
+def check_signature(files: Files, note: Note, given: list[bytes], what: str = "checkpoint") -> list[str]:
     """Return what is missing to rely on the signature: nothing if a key that was given has made it."""
     named = [bytes.fromhex(key["public"]) for key in json.loads(files.text("keys.json") or "[]")]
     key = {sha(note.name.encode(), b"\n\x01", raw)[:4]: raw for raw in named + given}.get(note.key)
     if key is None or not is_signed(key, note.signature, note.text.encode()):
-        raise Tampered("The signature of the checkpoint is wrong, or of a key that nobody knows.")
+        raise Tampered(f"The signature of the {what} is wrong, or of a key that nobody knows.")
+    if given and key not in given and what != "checkpoint":
+        return [f"the {what} is signed with the key {note.key.hex()}: give that as well, if you trust it"]
     if given and key not in given:
         raise Tampered(f"The checkpoint is signed with the key {note.key.hex()}, and that is not the one you trust.")
     return [] if given else [f"the key {note.key.hex()} came with the export: give the one you trust with --key"]
@@ -273,7 +277,7 @@ def outside(file: str) -> Iterator[tuple[int, str, bytes, str]]:
     """Yield what was kept outside of the log: number, hash, root if it is a checkpoint, time."""
     with open(file, encoding="utf-8", errors="replace") as handle:
         content = handle.read()
-    for note in map(Note, NOTE.finditer(content)):
+    for note in (note for note in map(Note, NOTE.finditer(content)) if not note.is_purge):
         yield note.size, note.head, note.root, instant(note.at)
     for line in content.split("\n"):
         said = json.loads(line) if line.startswith("{") and '"seq"' in line else {}
@@ -302,12 +306,15 @@ def check(place: str, given: list[bytes], anchors: list[str]) -> list[str]:
     """Check everything and say what was done. Returns what could not be done."""
     files = Files(place)
     found = NOTE.fullmatch(files.text("checkpoint.txt"))
-    if not found:
+    if not found or Note(found).is_purge:
         raise Tampered("The checkpoint cannot be read.")
     note, copies = Note(found), [copy for file in anchors for copy in outside(file)]
     own = [(old.size, old.head, old.root, "9") for old in map(Note, NOTE.finditer(files.text("checkpoints.txt")))]
     missing, walk = check_signature(files, note, given), Walk(files, note)
     print(f"ok    the signature of the checkpoint over {note.size} events, by the key {note.key.hex()}")
+    mark = NOTE.fullmatch(files.text("watermark.txt"))
+    if mark:
+        missing += check_signature(files, Note(mark), given, "note about removed events")
     walk.run({copy[0] for copy in copies + own})
     compare(walk, own, "checkpoints.txt")
     way = "each with its proof; whether others belong to them, it cannot show" if walk.chosen else "without a gap"

@@ -180,7 +180,7 @@ admin/audit/event/                                       GET  allowed=audit.view
 admin/audit/event/add/                                   GET  allowed=access.denied:denied
 admin/audit/event/add/                                   POST allowed=access.denied:denied
 admin/audit/event/<path:object_id>/                      GET
-admin/audit/event/<path:object_id>/change/               GET
+admin/audit/event/<path:object_id>/change/               GET  allowed=audit.event_viewed:ok
 admin/audit/event/<path:object_id>/change/               POST allowed=access.denied:denied
 admin/audit/event/<path:object_id>/history/              GET
 admin/audit/event/<path:object_id>/delete/               GET  allowed=access.denied:denied

@@ -132,12 +132,17 @@ def test_a_purge_that_never_was_is_found(whole, judge, anchors):
     """Somebody hides the first block as if it had been removed for its age."""
     tree, events = Tree(), whole.events
     roots = [root for event in events if (root := tree.add(event["hash"]))]
-    said = Statement("getscreen-portal/audit/x", 256, roots[0], events[255]["hash"], 1)
-    whole |= {"watermark.txt": SigningKey.new().note(said.text()).encode(), "blocks.txt": roots[0].hex().encode()}
     whole.events = events[256:]
-    verdict = judge(whole.without_table(), "--anchors", str(anchors))
-    assert verdict.code == TAMPERED
-    assert "no event says" in verdict.said
+    for origin, key, says in (
+        ("getscreen-portal/audit/x", keys.current(), "does not fit"),  # a checkpoint's note in its place
+        ("getscreen-portal/audit/x/purge", SigningKey.new(), "a key that nobody knows"),
+        ("getscreen-portal/audit/x/purge", keys.current(), "no event says"),
+    ):
+        said = Statement(origin, 256, roots[0], events[255]["hash"], 1)
+        whole |= {"watermark.txt": key.note(said.text()).encode(), "blocks.txt": roots[0].hex().encode()}
+        verdict = judge(whole.without_table(), "--anchors", str(anchors))
+        assert verdict.code == TAMPERED
+        assert says in verdict.said
 
 
 def test_a_copy_of_one_chosen_event_does_not_vouch_for_the_others(chosen, judge, tmp_path):

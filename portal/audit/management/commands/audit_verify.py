@@ -58,12 +58,17 @@ class Command(BaseCommand):
             report = Verification(found_outside(options["anchors"]), trusted(options["pubkey"])).run()
         except (anchors.AnchorsUnreadable, KeyUnusable, CommandError, DatabaseError) as error:
             self.give_up(str(error), keep=not options["read_only"])
+        except Exception as bug:  # an exit code of 1 would call the log tampered with
+            self.give_up(f"{type(bug).__name__}: {bug}", keep=not options["read_only"])
         text = (
             json.dumps(report.as_json(), indent=2, ensure_ascii=False) if options["json"] else "\n".join(report.lines())
         )
         self.stdout.write(text)
         if not options["read_only"]:
-            keep(report)
+            try:
+                keep(report)
+            except DatabaseError as error:
+                self.stderr.write(f"The result could not be kept: {error}")
         sys.exit(report.exit_code)
 
     def give_up(self, reason: str, *, keep: bool) -> NoReturn:
