@@ -185,8 +185,12 @@ class Watching:
         return str(rows[0][0]) if rows else ""
 
     def find_holder(self) -> subprocess.Popen[str]:
-        """Return the process that has the lease: the one that gives it away when it sleeps."""
-        for process in self.processes:
+        """Return the process that has the lease: the one that gives it away when it sleeps.
+
+        One that falls asleep while it writes holds SQLite's lock, and nobody can take the lease: so each may be
+        tried again.
+        """
+        for process in self.processes * 3:
             before = wait_until(self.token, seconds=20)
             process.send_signal(signal.SIGSTOP)
             try:
