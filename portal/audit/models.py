@@ -196,10 +196,6 @@ class Event(AppendOnlyModel):
         return self.details.get("ip")
 
 
-class DetailQuerySet(AppendOnlyQuerySet["Detail"]):
-    pass
-
-
 class Detail(AppendOnlyModel):
     """An event's personal details, which may be erased: the event keeps a salted commitment to them."""
 
@@ -208,7 +204,7 @@ class Detail(AppendOnlyModel):
     data = models.TextField()  # canonical JSON
     ticket = models.CharField(max_length=100, blank=True)  # repeated from the data, to be searched by
 
-    objects = DetailQuerySet.as_manager()
+    objects = AppendOnlyQuerySet["Detail"].as_manager()
 
     class Meta:
         default_permissions: ClassVar[tuple[str, ...]] = ()

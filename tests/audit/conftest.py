@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,15 @@ from django.db import connection, connections
 
 from portal.accounts.models import Enrolment, User
 from portal.audit import triggers
+
+
+@pytest.fixture
+def outside(settings, tmp_path) -> Path:
+    """A second place for checkpoints, and a key of the test's own."""
+    settings.AUDIT_CHECKPOINT_DIR = tmp_path / "outside"
+    settings.AUDIT_CHECKPOINT_DIR.mkdir()
+    settings.AUDIT_KEY_FILE = tmp_path / "keys" / "audit.pem"
+    return settings.AUDIT_CHECKPOINT_DIR
 
 
 @pytest.fixture

@@ -13,12 +13,12 @@ from portal.audit import anchors, checkpoints, keys, purging, rotation, triggers
 from portal.audit.models import Checkpoint, Event, Standing, Watermark
 from portal.audit.verification import Verification
 from tests.audit.tampering import ATTACKS, Log
-from tests.audit.test_verification import damage, log, outside, run, verify, write  # noqa: F401  # fixtures among them
+from tests.audit.test_verification import damage, log, run, verify, write  # noqa: F401  # fixtures among them
 
 ON_SQLITE = connection.vendor == "sqlite"
 
 
-def test_a_checkpoint_is_no_permission_to_remove_what_it_covers(db, outside):  # noqa: F811
+def test_a_checkpoint_is_no_permission_to_remove_what_it_covers(db, outside):
     write(255)
     checkpoints.seal()
     write(256 - Event.objects.count())
@@ -74,7 +74,7 @@ def test_a_check_that_fails_by_a_bug_of_ours_says_that_it_could_not_run(log, mon
     assert Standing.load().verified_state == "failed"
 
 
-def test_a_purge_in_the_middle_of_a_check_is_no_tampering(db, outside, monkeypatch):  # noqa: F811
+def test_a_purge_in_the_middle_of_a_check_is_no_tampering(db, outside, monkeypatch):
     write(600)
     checkpoints.seal()
     walk, purged = Verification.walk, []
@@ -88,7 +88,7 @@ def test_a_purge_in_the_middle_of_a_check_is_no_tampering(db, outside, monkeypat
     assert verify(outside).state == "intact"
 
 
-def test_roots_that_are_not_stored_yet_stop_a_purge(db, outside, monkeypatch):  # noqa: F811
+def test_roots_that_are_not_stored_yet_stop_a_purge(db, outside, monkeypatch):
     write(600)
     checkpoints.seal()
     damage("DELETE FROM audit_block WHERE number = 1")

@@ -19,14 +19,6 @@ from tests.audit.tampering import ATTACKS, Log
 LOGS = batteries.count(short=4, long=200)
 
 
-@pytest.fixture
-def outside(settings, tmp_path):
-    settings.AUDIT_CHECKPOINT_DIR = tmp_path / "outside"
-    settings.AUDIT_CHECKPOINT_DIR.mkdir()
-    settings.AUDIT_KEY_FILE = tmp_path / "keys" / "audit.pem"
-    return settings.AUDIT_CHECKPOINT_DIR
-
-
 def verify(*places):
     return Verification(anchors.read(places), [keys.current().public]).run()
 

@@ -19,14 +19,6 @@ from portal.audit.verification import Verification
 
 
 @pytest.fixture
-def outside(settings, tmp_path):
-    settings.AUDIT_CHECKPOINT_DIR = tmp_path / "outside"
-    settings.AUDIT_CHECKPOINT_DIR.mkdir()
-    settings.AUDIT_KEY_FILE = tmp_path / "keys" / "audit.pem"
-    return settings.AUDIT_CHECKPOINT_DIR
-
-
-@pytest.fixture
 def log(db, outside):
     """Ten events with details, under a checkpoint that is kept outside as well; the last one brings the key."""
     write(9)
