@@ -379,6 +379,13 @@ class Policy(models.Model):
     helpdesk_name = models.CharField(_("helpdesk's name"), max_length=60, default="Helpdesk")
     recording = models.CharField(_("recording"), max_length=8, choices=Recording, default=Recording.DEFAULT)
     previews = models.CharField(_("desktop previews"), max_length=8, choices=Previews, default=Previews.CLICK)
+    is_ticket_required = models.BooleanField(_("every invitation needs a ticket"), default=False)
+    # 0 switches a limit off.
+    fresh_factor_minutes = models.PositiveSmallIntegerField(_("minutes a confirmation lasts"), default=0)
+    connects_per_ten_minutes = models.PositiveSmallIntegerField(_("connections per person in 10 minutes"), default=20)
+    creates_per_hour = models.PositiveSmallIntegerField(_("invitations per person in an hour"), default=60)
+    accent = models.CharField(_("colour"), max_length=7, blank=True)
+    logo_digest = models.CharField(max_length=64, blank=True, editable=False)
 
     class Meta:
         verbose_name = _("policy")
@@ -391,3 +398,15 @@ class Policy(models.Model):
     @classmethod
     def load(cls) -> Policy:
         return cls.objects.get_or_create(pk=1)[0]
+
+
+class Logo(models.Model):
+    """The helpdesk's logo as the portal drew it anew: one row at most. The policy names its digest."""
+
+    png = models.BinaryField()
+
+    class Meta:
+        default_permissions: ClassVar[tuple[str, ...]] = ()
+
+    def __str__(self) -> str:
+        return str(_("Logo"))

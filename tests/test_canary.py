@@ -14,12 +14,12 @@ import re
 from urllib.parse import quote, urlsplit
 
 import pytest
-from django.contrib.sessions.models import Session
 from django.core import mail
 from django.db import connection
 
 from invitations import actions
 from invitations.models import Invitation
+from portal.accounts.models import Session
 from portal.getscreen.errors import GetscreenError
 from portal.getscreen.simulator.faults import TABLE
 from tests.conftest import known

@@ -6,6 +6,8 @@ from contextlib import nullcontext
 from typing import Any
 
 from allauth.account.admin import EmailAddress
+from allauth.mfa.admin import Authenticator
+from allauth.socialaccount.admin import SocialAccount, SocialApp, SocialToken
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
@@ -95,9 +97,9 @@ def shown(value: Any) -> Any:
     return value if value is None or isinstance(value, bool) else str(value)
 
 
-# Importing their own admin registered them. A second list of e-mail addresses beside the person's
+# Importing their own admin registered them. It shows secrets, and a second list of e-mail addresses beside the person's
 # would let somebody who no longer has the mailbox reset the password.
-for model in (Group, EmailAddress):
+for model in (Group, EmailAddress, Authenticator, SocialAccount, SocialApp, SocialToken):
     admin.site.unregister(model)
 
 

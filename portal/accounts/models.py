@@ -1,4 +1,4 @@
-"""The people who sign in, their roles, and the one-time link that enrols the first administrator."""
+"""The people who sign in, their sessions, their one-time links, and what is counted about them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from datetime import timedelta
 from typing import Any, ClassVar
 
 from django.contrib.auth.models import AbstractUser, Group
+from django.contrib.sessions.backends.base import SessionBase
+from django.contrib.sessions.base_session import AbstractBaseSession
 from django.db import models
 from django.db.models.functions import Lower
 from django.utils import timezone
@@ -16,11 +18,12 @@ from django.utils.translation import gettext_lazy as _
 
 from portal.accounts import roles
 
-ENROLMENT_LIFETIME = timedelta(minutes=15)
-
 
 class User(AbstractUser):
     """One person. Roles are groups; a superuser counts as Administrator; `is_staff` alone gives nothing."""
+
+    # Made by the first single sign-on of somebody whom an administrator has not let in yet.
+    awaits_approval = models.BooleanField(_("awaits approval"), default=False)
 
     class Meta(AbstractUser.Meta):
         permissions: ClassVar = [("administer", "Open the administration")]
@@ -67,31 +70,85 @@ def lock_administrator_role() -> Group:
     return Group.objects.select_for_update().get(name=roles.ADMINISTRATOR)
 
 
-class EnrolmentQuerySet(models.QuerySet["Enrolment"]):
-    def issue(self) -> str:
-        """Replace every earlier link by a new one and return its token, which is stored only as a digest."""
-        self.all().delete()
+class OneTimeLinkQuerySet(models.QuerySet["OneTimeLink"]):
+    def issue(self, purpose: OneTimeLink.Purpose, user: User | None = None) -> str:
+        """Replace every earlier link of that purpose and person by a new one.
+
+        Return its token, which is stored only as a digest.
+        """
+        self.filter(purpose=purpose, user=user).delete()
         token = secrets.token_urlsafe(32)
-        self.create(digest=digest(token), expires_at=timezone.now() + ENROLMENT_LIFETIME)
+        self.create(purpose=purpose, user=user, digest=digest(token), expires_at=timezone.now() + LIFETIMES[purpose])
         return token
 
-    def valid(self, token: str) -> EnrolmentQuerySet:
-        return self.filter(digest=digest(token), expires_at__gt=timezone.now())
+    def valid(self, purpose: OneTimeLink.Purpose, token: str) -> OneTimeLinkQuerySet:
+        return self.filter(purpose=purpose, digest=digest(token), expires_at__gt=timezone.now())
 
 
-class Enrolment(models.Model):
-    """The right to become the first administrator: one use, 15 minutes, only while there is none."""
+class OneTimeLink(models.Model):
+    """A right that whoever holds the link has once and for a short time: see the purposes."""
 
+    class Purpose(models.TextChoices):
+        ADMINISTRATOR = "administrator", _("Enrol as the first administrator")
+        INVITE = "invite", _("Choose a password for a new account")
+        RESET = "reset", _("Choose a new password")
+        SIGN_IN = "sign_in", _("Sign in without single sign-on")
+
+    purpose = models.CharField(max_length=16, choices=Purpose)
+    # Nobody's for the first administrator, whose account the link makes.
+    user = models.ForeignKey(User, on_delete=models.CASCADE, null=True, related_name="one_time_links")
     digest = models.CharField(max_length=64, unique=True)
     expires_at = models.DateTimeField()
 
-    objects = EnrolmentQuerySet.as_manager()
+    objects = OneTimeLinkQuerySet.as_manager()
 
     class Meta:
         default_permissions: ClassVar[tuple[str, ...]] = ()
 
     def __str__(self) -> str:
-        return f"until {self.expires_at}"
+        return f"{self.purpose} until {self.expires_at}"
+
+
+LIFETIMES = {
+    OneTimeLink.Purpose.ADMINISTRATOR: timedelta(minutes=15),
+    OneTimeLink.Purpose.INVITE: timedelta(hours=24),
+    OneTimeLink.Purpose.RESET: timedelta(hours=1),
+    OneTimeLink.Purpose.SIGN_IN: timedelta(minutes=10),
+}
+
+
+class Session(AbstractBaseSession):
+    """A browser in which somebody is signed in. `active_at` is written at most once a minute; polls do not count."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, null=True, related_name="sessions")
+    created_at = models.DateTimeField(default=timezone.now)
+    active_at = models.DateTimeField(default=timezone.now)
+    ip = models.GenericIPAddressField(null=True)
+    user_agent = models.CharField(max_length=200, blank=True)
+
+    class Meta(AbstractBaseSession.Meta):
+        db_table = "accounts_session"
+        default_permissions: ClassVar[tuple[str, ...]] = ()
+
+    @classmethod
+    def get_session_store_class(cls) -> type[SessionBase]:
+        from portal.accounts.session_store import SessionStore
+
+        return SessionStore
+
+
+class Tally(models.Model):
+    """How often something happened since a window of time began, for limits that hold across processes."""
+
+    key = models.CharField(max_length=200, unique=True)
+    count = models.PositiveIntegerField(default=0)
+    ends_at = models.DateTimeField()
+
+    class Meta:
+        default_permissions: ClassVar[tuple[str, ...]] = ()
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.count}"
 
 
 def digest(token: str) -> str:

@@ -18,7 +18,7 @@ from django.views.decorators.http import require_http_methods
 
 from portal import audit
 from portal.accounts.forms import EnrolmentForm, LoginForm, ResetPasswordForm
-from portal.accounts.models import Enrolment, User, administrators, lock_administrator_role
+from portal.accounts.models import OneTimeLink, User, administrators, lock_administrator_role
 from portal.audit import strangers
 from portal.audit.kinds import Result
 
@@ -94,7 +94,9 @@ def enrol(request: HttpRequest, token: str) -> HttpResponse:
 
 
 def is_open(token: str) -> bool:
-    return Enrolment.objects.valid(token).exists() and not administrators().exists()
+    return (
+        OneTimeLink.objects.valid(OneTimeLink.Purpose.ADMINISTRATOR, token).exists() and not administrators().exists()
+    )
 
 
 def refuse_enrolment(request: HttpRequest) -> HttpResponse:
@@ -108,7 +110,7 @@ def enrol_administrator(form: EnrolmentForm, token: str) -> User | None:
     role = lock_administrator_role()
     if not is_open(token):
         return None
-    Enrolment.objects.all().delete()
+    OneTimeLink.objects.filter(purpose=OneTimeLink.Purpose.ADMINISTRATOR).delete()
     user: User = form.save()
     user.groups.add(role)
     audit.record("enrolment.used", result=Result.OK, actor=user)

@@ -10,7 +10,7 @@ from invitations.models import Invitation, Policy
 from portal.accounts import roles
 from portal.accounts.models import User
 from portal.audit.models import Event
-from tests.conftest import PASSWORD, Browser, whole_log
+from tests.conftest import PASSWORD, POLICY_LIMITS, Browser, whole_log
 
 NEW = {
     "username": "newcomer",
@@ -226,7 +226,7 @@ def test_the_groups_hold_what_the_table_of_roles_says(db):
 def test_a_policy_change_is_an_event_with_who_and_what(request, browser_of, vendor, role):
     person = request.getfixturevalue(role)
     Policy.load()
-    form = {"helpdesk_name": "Helpdesk", "recording": "off", "previews": "click"}
+    form = POLICY_LIMITS | {"helpdesk_name": "Helpdesk", "recording": "off", "previews": "click"}
     assert browser_of(person).post(POLICY, form).status_code == 302
     event = last("policy.changed")
     assert (event.actor_id, event.target_type, event.result) == (person.pk, "policy", "ok")
@@ -236,7 +236,7 @@ def test_a_policy_change_is_an_event_with_who_and_what(request, browser_of, vend
 
 def test_a_policy_that_is_none_changes_nothing(office):
     Policy.load()
-    form = {"helpdesk_name": "Helpdesk", "recording": "sometimes", "previews": "click"}
+    form = POLICY_LIMITS | {"helpdesk_name": "Helpdesk", "recording": "sometimes", "previews": "click"}
     assert office.post(POLICY, form).status_code == 200
     assert Policy.load().recording == "default"
     assert not Event.objects.exists()

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from portal import log
 from portal.accounts import roles
-from portal.accounts.models import ENROLMENT_LIFETIME, Enrolment, User, administrators
+from portal.accounts.models import LIFETIMES, OneTimeLink, User, administrators
 from portal.accounts.views import enrol_administrator
 from portal.audit.models import Event
 from tests.conftest import PASSWORD, Browser, whole_log
@@ -51,7 +51,7 @@ def test_the_link_works_once(link, anonymous):
     for answer in (anonymous.get(link), Browser().post(link, FORM | {"username": "second", "email": ""})):
         assert answer.status_code == 410
     assert User.objects.count() == 1
-    assert not Enrolment.objects.exists()
+    assert not OneTimeLink.objects.exists()
 
 
 def test_even_after_the_first_is_gone_a_used_link_is_used(link, anonymous):
@@ -61,11 +61,11 @@ def test_even_after_the_first_is_gone_a_used_link_is_used(link, anonymous):
 
 
 def test_the_link_is_over_after_fifteen_minutes(link, anonymous):
-    assert timedelta(minutes=15) == ENROLMENT_LIFETIME
-    left = Enrolment.objects.get().expires_at - timezone.now()
+    assert timedelta(minutes=15) == LIFETIMES[OneTimeLink.Purpose.ADMINISTRATOR]
+    left = OneTimeLink.objects.get().expires_at - timezone.now()
     assert timedelta(minutes=14) < left <= timedelta(minutes=15)
-    assert "until" in str(Enrolment.objects.get())
-    Enrolment.objects.update(expires_at=timezone.now())
+    assert "until" in str(OneTimeLink.objects.get())
+    OneTimeLink.objects.update(expires_at=timezone.now())
     assert anonymous.get(link).status_code == 410
     assert anonymous.post(link, FORM).status_code == 410
     assert not User.objects.exists()
@@ -141,7 +141,7 @@ def test_who_comes_second_in_the_same_moment_gets_nothing(link, anonymous, admin
 def test_the_token_is_stored_as_a_digest_only(link):
     token = link.split("/")[-2]
     assert len(token) >= 43
-    assert token not in str(Enrolment.objects.values())
+    assert token not in str(OneTimeLink.objects.values())
 
 
 @pytest.mark.parametrize("tail", ["", "x", "/nothing/here/"])

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from django.contrib.sessions.models import Session
 from django.core.cache import cache
 from django.core.management import CommandError, call_command
 
 from portal import audit
-from portal.accounts import sessions
-from portal.accounts.models import User
+from portal.accounts.models import Session, User
 from portal.audit import sentences
 from portal.audit.models import Event
 from tests.conftest import PASSWORD, Browser
@@ -67,12 +65,6 @@ def test_other_changes_end_no_session(agent, admin, browser_of, vendor):
     browser_of(admin).post(f"/admin/accounts/user/{agent.pk}/change/", form)
     assert theirs.get("/").status_code == 200
     assert ended() == []
-
-
-def test_sessions_that_cannot_be_read_are_nobody_s(agent, browser_of, vendor):
-    browser_of(agent)
-    Session.objects.update(session_data="not signed by us")
-    assert list(sessions.sessions_of(agent)) == []
 
 
 def test_a_confirmed_password_and_a_wrong_one_are_events(agent, browser_of, vendor):

@@ -1,11 +1,10 @@
 """Signing in and out through the real pages: by name or address, limits, events, sessions, where one lands."""
 
 import pytest
-from django.contrib.sessions.models import Session
 from django.core.cache import cache
 
 from portal.accounts.adapter import AccountAdapter
-from portal.accounts.models import User
+from portal.accounts.models import Session, User
 from portal.audit.models import Event
 from tests.conftest import PASSWORD, Browser, whole_log
 

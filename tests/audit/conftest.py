@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.db import connection, connections
 
-from portal.accounts.models import Enrolment, User
+from portal.accounts.models import OneTimeLink, User
 from portal.audit import triggers
 
 
@@ -74,6 +74,6 @@ def forget() -> None:
     with connection.cursor() as cursor:
         for table in triggers.FIXED:
             cursor.execute(f"DELETE FROM audit_{table}")
-    Enrolment.objects.all().delete()
+    OneTimeLink.objects.all().delete()
     User.objects.all().delete()
     triggers.reinstall()

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from portal import audit
 from portal.accounts.forms import EnrolmentForm
-from portal.accounts.models import Enrolment, User, administrators, digest
+from portal.accounts.models import OneTimeLink, User, administrators, digest
 from portal.accounts.views import enrol_administrator
 from portal.audit.models import Event
 from tests import chain
@@ -57,7 +57,9 @@ def test_whoever_rolls_back_leaves_no_gap(at_once):
 def test_of_two_people_with_a_link_only_one_becomes_administrator(at_once):
     def prepare(_):
         for token in ("left", "right"):
-            Enrolment.objects.create(digest=digest(token), expires_at=timezone.now() + timedelta(minutes=5))
+            OneTimeLink.objects.create(
+                purpose="administrator", digest=digest(token), expires_at=timezone.now() + timedelta(minutes=5)
+            )
 
     def enrol(number):
         name = ("left", "right")[number % 2]
@@ -70,12 +72,12 @@ def test_of_two_people_with_a_link_only_one_becomes_administrator(at_once):
     results = at_once(4, enrol)
     assert sum(isinstance(result, User) for result in results) == 1, results
     assert sum(result is None for result in results) == 3, results
-    assert at_once(1, lambda _: (administrators().count(), Enrolment.objects.count())) == [(1, 0)]
+    assert at_once(1, lambda _: (administrators().count(), OneTimeLink.objects.count())) == [(1, 0)]
 
 
 def test_of_two_links_made_at_once_one_works(at_once, capsys):
     assert at_once(2, lambda _: call_command("create_admin")) == [None, None]
-    assert at_once(1, lambda _: Enrolment.objects.count()) == [1]
+    assert at_once(1, lambda _: OneTimeLink.objects.count()) == [1]
     assert capsys.readouterr().out.count("/accounts/enrol/") == 2
 
 

@@ -16,7 +16,7 @@ from django.core.cache import cache
 
 from invitations.models import Operation, Snapshot
 from portal.audit.models import Event
-from tests.conftest import PASSWORD, Browser
+from tests.conftest import PASSWORD, POLICY_LIMITS, Browser
 from tests.test_access import EXPECTED, Cast
 
 NEW = "another long and quiet passphrase"
@@ -43,7 +43,7 @@ FORMS: dict[str, tuple[dict[str, str], dict[str, str]]] = {
     f"{USER}add/": ({"username": "new", "password1": NEW, "password2": NEW}, {"username": ""}),
     f"{USER}<id>/password/": ({"password1": NEW, "password2": NEW}, {"password1": NEW, "password2": "other"}),
     f"{USER}<path:object_id>/change/": ({"username": "tom", "email": "tom@example.org"}, {"username": ""}),
-    POLICY: ({"helpdesk_name": "Desk", "recording": "off", "previews": "click"}, {"helpdesk_name": ""}),
+    POLICY: (POLICY_LIMITS | {"helpdesk_name": "Desk", "recording": "off", "previews": "click"}, {"helpdesk_name": ""}),
 }
 PUBLIC_FORMS = ("accounts/login/", "accounts/password/reset/")  # for those who are not signed in
 VENDOR_CALLS = {

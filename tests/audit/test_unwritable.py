@@ -21,12 +21,12 @@ from invitations import actions, operations, sync
 from invitations.models import Invitation, Operation, Policy
 from portal import audit
 from portal.accounts import roles
-from portal.accounts.models import Enrolment, User
+from portal.accounts.models import OneTimeLink, User
 from portal.audit import appending
 from portal.audit.models import Event
 from portal.getscreen import configured
 from portal.getscreen.simulator import Ledger
-from tests.conftest import PASSWORD, Browser
+from tests.conftest import PASSWORD, POLICY_LIMITS, Browser
 
 POSTGRESQL = connection.vendor == "postgresql"
 TITLE = "The audit log cannot be written"
@@ -77,7 +77,7 @@ class Desk:
         """Everything that a refused form must leave as it was."""
         people = list(User.objects.order_by("pk").values("pk", "username", "password", "is_active", "last_login"))
         rows = Invitation.objects.values("pk", "client_name", "status", "taken_by")
-        policies, links = Policy.objects.values("recording"), Enrolment.objects.count()
+        policies, links = Policy.objects.values("recording"), OneTimeLink.objects.count()
         return {"people": people, "rows": [*rows, *policies], "links": links, "open": Operation.objects.count()}
 
 
@@ -131,7 +131,7 @@ ACTIONS: dict[str, Act] = {
     ),
     "change the policy": lambda desk: desk.by["admin"].post(
         f"/admin/invitations/policy/{desk.policy}/change/",
-        {"helpdesk_name": "Helpdesk", "recording": "off", "previews": "click"},
+        POLICY_LIMITS | {"helpdesk_name": "Helpdesk", "recording": "off", "previews": "click"},
     ),
 }
 KEEPING = {"create": "Bo Keep", "rename": "Bo Keep", "sign in": "Bo Keep", "ask for a reset of nobody": "keep@example"}
@@ -245,7 +245,7 @@ def test_whoever_enrols_keeps_what_they_typed(without_log, monkeypatch):
         def __init__(self, vendor: Any) -> None:
             super().__init__(vendor)
             User.objects.filter(username="admin").update(is_active=False)
-            self.token = Enrolment.objects.issue()
+            self.token = OneTimeLink.objects.issue(OneTimeLink.Purpose.ADMINISTRATOR)
 
     monkeypatch.setattr("tests.audit.test_unwritable.Desk", Empty)
 

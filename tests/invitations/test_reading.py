@@ -21,7 +21,7 @@ from invitations.presentation import SHOWN, Row
 from portal.accounts import roles
 from portal.accounts.access import Access
 from portal.audit.models import Event
-from tests.conftest import Browser, known
+from tests.conftest import POLICY_LIMITS, Browser, known
 
 HX = {"HX-Request": "true"}
 STATUSES = (Status.WAITING, Status.JOINED, Status.ACTIVE, Status.WAITING)
@@ -169,7 +169,8 @@ def test_a_change_of_the_policy_reaches_open_boards(admin, agent, browser_of, ve
     look()
     tag = poll(browser_of(agent)).headers["HX-PTag"]
     answer = browser_of(admin).post(
-        "/admin/invitations/policy/1/change/", {"helpdesk_name": "Help", "recording": "ask", "previews": "off"}
+        "/admin/invitations/policy/1/change/",
+        POLICY_LIMITS | {"helpdesk_name": "Help", "recording": "ask", "previews": "off"},
     )
     assert answer.status_code == 302
     assert poll(browser_of(agent), tag).status_code == 200

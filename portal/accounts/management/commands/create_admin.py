@@ -8,7 +8,7 @@ from django.urls import reverse
 
 from portal import audit
 from portal.accounts.management.recording import NOT_WRITABLE
-from portal.accounts.models import Enrolment, administrators, lock_administrator_role
+from portal.accounts.models import OneTimeLink, administrators, lock_administrator_role
 from portal.audit.kinds import Result
 
 
@@ -32,6 +32,6 @@ def enrolment_link() -> str:
             "An administrator exists already. Sign in as an administrator to add others, or use "
             "`manage.py changepassword USER` to set a new password."
         )
-    token = Enrolment.objects.issue()
+    token = OneTimeLink.objects.issue(OneTimeLink.Purpose.ADMINISTRATOR)
     audit.record("enrolment.created", result=Result.OK)
     return f"{settings.PUBLIC_URL}{reverse('enrol', args=[token])}"
