@@ -82,7 +82,7 @@ def test_an_unchanged_poll_asks_one_small_question_beside_the_session(agent, bro
         answer = poll(browser, tag, path)
     assert (answer.status_code, answer.content) == (304, b"")
     assert [re.findall(r'FROM "(\w+)"', query["sql"])[-1] for query in queries] == [
-        "django_session",
+        "accounts_session",
         "accounts_user",
         "invitations_snapshot",
     ]
