@@ -72,14 +72,6 @@ def check_secret_key(**_: Any) -> list[CheckMessage]:
 
 
 @register(deploy=True)
-def check_second_factor(**_: Any) -> list[CheckMessage]:
-    if settings.REQUIRE_MFA != "off":
-        hint = "Protect the sign-in by other means meanwhile; REQUIRE_MFA=off says that you know."
-        return [Warning("REQUIRE_MFA is set, but this release has no second factor yet.", hint=hint, id="portal.W003")]
-    return []
-
-
-@register(deploy=True)
 def check_plain_http(**_: Any) -> list[CheckMessage]:
     if settings.INSECURE_HTTP and not settings.DEMO:
         hint = "Put a TLS proxy in front and remove INSECURE_HTTP as soon as more than this machine uses it."

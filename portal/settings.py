@@ -171,6 +171,7 @@ MIDDLEWARE = [
     "portal.audit.origin.RememberOrigin",
     "portal.middleware.SignInRequired",
     "portal.accounts.middleware.RecordDenials",
+    "portal.accounts.middleware.SecondFactorRequired",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "allauth.account.middleware.AccountMiddleware",
@@ -297,6 +298,26 @@ ACCOUNT_RATE_LIMITS = {
     "reauthenticate": "5/m/user",
 }
 ACCOUNT_DEFAULT_HTTP_PROTOCOL = urlsplit(PUBLIC_URL).scheme
+MFA_ADAPTER = "portal.accounts.factors.FactorAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_FORMS = {
+    "authenticate": "portal.accounts.factor_forms.AuthenticateForm",
+    "authenticate_webauthn": "portal.accounts.factor_forms.AuthenticateWebAuthnForm",
+    "reauthenticate": "portal.accounts.factor_forms.ReauthenticateForm",
+    "reauthenticate_webauthn": "portal.accounts.factor_forms.ReauthenticateWebAuthnForm",
+    "login_webauthn": "portal.accounts.factor_forms.LoginWebAuthnForm",
+    "edit_webauthn": "portal.accounts.factor_forms.EditWebAuthnForm",
+}
+MFA_TOTP_ISSUER = "Getscreen portal"
+MFA_TOTP_TOLERANCE = 0  # a code is good in its own 30 seconds only
+MFA_RECOVERY_CODE_COUNT = 10
+MFA_RECOVERY_CODE_DIGITS = 10
+MFA_RECOVERY_CODES_SHOW_ONCE = True
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_WEBAUTHN_USER_VERIFICATION = "required"  # so that every passkey can be the only step
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = INSECURE_HTTP  # our forms still take no origin but that of PUBLIC_URL
+MFA_ALLOW_UNVERIFIED_EMAIL = True  # addresses are the administrators' business here, not allauth's
+MFA_RATE_LIMITS = {"webauthn_login": "60/m/ip"}
 
 # --- E-mail ----------------------------------------------------------------------------------------
 

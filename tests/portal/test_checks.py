@@ -83,10 +83,3 @@ def test_a_secret_key_that_can_be_guessed_is_refused(settings):
     assert [problem.id for problem in checks.check_secret_key()] == ["portal.E007"]
     settings.SECRET_KEY = "a" * checks.SHORTEST_KEY
     assert checks.check_secret_key() == []
-
-
-def test_a_second_factor_that_is_not_there_is_said(settings):
-    settings.REQUIRE_MFA = "everyone"
-    assert [problem.id for problem in checks.check_second_factor()] == ["portal.W003"]
-    settings.REQUIRE_MFA = "off"
-    assert checks.check_second_factor() == []
