@@ -10,7 +10,6 @@ from typing import Any
 import segno
 from allauth.account import views as account
 from allauth.account.decorators import reauthentication_required
-from allauth.account.utils import get_next_redirect_url
 from allauth.mfa.adapter import get_adapter
 from allauth.mfa.base import views as base
 from allauth.mfa.models import Authenticator
@@ -32,7 +31,7 @@ from django.views.generic import DeleteView, UpdateView
 from django.views.generic.edit import FormView
 
 from portal import audit
-from portal.accounts import factors
+from portal.accounts import factors, sessions
 from portal.accounts.access import SignedInRequest
 from portal.accounts.factor_forms import ActivateTOTPForm, AddWebAuthnForm, EditWebAuthnForm
 from portal.audit.kinds import Result
@@ -54,7 +53,6 @@ def index(request: SignedInRequest) -> HttpResponse:
         "codes_left": codes_left(codes),
         "last": [each.pk for each in owned if each != codes and not adapter.can_delete_authenticator(each)],
         "is_demanded": factors.is_demanded_by_policy(request.user),
-        "wanted": get_next_redirect_url(request) or "",
     }
     is_first = context["is_demanded"] and not (factors.has_factor(request.user) or factors.is_strong(request))
     return render(request, "mfa/setup.html" if is_first else "mfa/index.html", context)
@@ -152,7 +150,7 @@ class RenamePasskey(OwnPasskey, UpdateView):  # type: ignore[type-arg, misc]
     form_class = EditWebAuthnForm
     template_name = "mfa/webauthn/edit_form.html"
 
-    def form_valid(self, form: EditWebAuthnForm) -> HttpResponse:
+    def form_valid(self, form: Any) -> HttpResponse:
         with audit.writing():
             response = super().form_valid(form)
             user = self.request.user
@@ -178,7 +176,8 @@ class RemovePasskey(OwnPasskey, DeleteView):  # type: ignore[type-arg, misc]
 class NewCodes(recovery_codes.GenerateRecoveryCodesView):  # type: ignore[misc]
     def get_context_data(self, **more: Any) -> dict[str, Any]:
         codes = Authenticator.objects.filter(user_id=self.request.user.pk, type=Type.RECOVERY_CODES).first()
-        context = super(recovery_codes.GenerateRecoveryCodesView, self).get_context_data(**more)
+        # allauth's own would decrypt them to count them.
+        context: dict[str, Any] = super(recovery_codes.GenerateRecoveryCodesView, self).get_context_data(**more)
         return context | {"codes_left": codes_left(codes)}
 
     def form_valid(self, form: Any) -> HttpResponse:
@@ -186,7 +185,7 @@ class NewCodes(recovery_codes.GenerateRecoveryCodesView):  # type: ignore[misc]
         with audit.writing():
             response: HttpResponse = super().form_valid(form)
             factors.record("factor.recovery_codes", user, by=user)
-            factors.sessions.end_others(user, by=user, but=self.request.session.session_key)
+            sessions.end_others(user, by=user, but=self.request.session.session_key)
         return response
 
 

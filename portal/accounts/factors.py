@@ -164,7 +164,7 @@ def is_fresh(request: HttpRequest, seconds: float) -> bool:
 
 def confirmation_page(request: HttpRequest, destination: str) -> str:
     """Return where the person confirms with what they have; the page to set up a factor if they have nothing."""
-    user = request.user
+    user: User = request.user  # type: ignore[assignment]  # behind the sign-in
     if not has_factor(user):
         name = "account_reauthenticate" if user.has_usable_password() else "mfa_index"
     elif Authenticator.objects.filter(user_id=user.pk, type=Type.WEBAUTHN).exists():
