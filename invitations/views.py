@@ -233,8 +233,7 @@ def ask_to_confirm(request: SignedInRequest, invitation: Invitation) -> HttpResp
         target_id=invitation.public_id,
         target_label=invitation.display_name,
     )
-    request.session[factors.WANTED_FOR_CONNECT] = True
-    target = factors.confirmation_page(request, reverse("invitation", kwargs={"public_id": invitation.public_id}))
+    target = factors.confirm_for_connect(request, reverse("invitation", kwargs={"public_id": invitation.public_id}))
     if request.headers.get("HX-Request") == "true":
         return HttpResponseClientRedirect(target)
     return redirect(target)

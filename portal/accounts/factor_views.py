@@ -53,6 +53,7 @@ def index(request: SignedInRequest) -> HttpResponse:
         "codes_left": codes_left(codes),
         "last": [each.pk for each in owned if each != codes and not adapter.can_delete_authenticator(each)],
         "is_demanded": factors.is_demanded_by_policy(request.user),
+        "is_for_connect": factors.is_for_connect(request),
     }
     is_first = context["is_demanded"] and not (factors.has_factor(request.user) or factors.is_strong(request))
     return render(request, "mfa/setup.html" if is_first else "mfa/index.html", context)
@@ -196,6 +197,8 @@ class ShowCodes(recovery_codes.ViewRecoveryCodesView):  # type: ignore[misc]
 
     def get_context_data(self, **more: Any) -> dict[str, Any]:
         context: dict[str, Any] = super().get_context_data(**more)
+        # The page says itself what was done; a notice would lie over its buttons on a phone.
+        list(messages.get_messages(self.request))
         half = settings.MFA_RECOVERY_CODE_DIGITS // 2
         context["shown"] = [f"{code[:half]} {code[half:]}" for code in context["unused_codes"]]
         return context
@@ -238,12 +241,13 @@ class Confirming:
 
     @property
     def is_for_connect(self) -> bool:
-        return factors.WANTED_FOR_CONNECT in self.request.session
+        return factors.is_for_connect(self.request)
 
     def form_valid(self, form: Any) -> HttpResponse:
-        response: HttpResponse = super().form_valid(form)  # type: ignore[misc]
-        if self.request.session.pop(factors.WANTED_FOR_CONNECT, None):
+        if self.is_for_connect:
             messages.success(self.request, _("Confirmed. Press Connect again."))
+            del self.request.session[factors.WANTED_FOR_CONNECT]
+        response: HttpResponse = super().form_valid(form)  # type: ignore[misc]
         return response
 
     def record(self, type: str) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from allauth.account.internal.flows.login import get_authentication_records, record_authentication
+from allauth.account.utils import get_next_redirect_url
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.models import Authenticator
 from allauth.mfa.stages import AuthenticateStage
@@ -36,7 +37,7 @@ NAMES = {Type.TOTP: "totp", Type.WEBAUTHN: "passkey", Type.RECOVERY_CODES: "reco
 WORDS = {Type.TOTP: "authenticator app", Type.WEBAUTHN: "passkey", Type.RECOVERY_CODES: "recovery codes"}
 SINGLE_SIGN_ON = "single_sign_on"
 FRESH_SECONDS = 300  # how long a sign-in or a confirmation lets a person change their factors
-WANTED_FOR_CONNECT = "fresh_factor"  # key in the session: Connect has asked for a confirmation
+WANTED_FOR_CONNECT = "fresh_factor"  # key in the session: where Connect has asked for a confirmation
 
 
 class FactorAdapter(DefaultMFAAdapter):  # type: ignore[misc]
@@ -172,6 +173,17 @@ def confirmation_page(request: HttpRequest, destination: str) -> str:
     else:
         name = "mfa_reauthenticate"
     return f"{reverse(name)}?{urlencode({'next': destination})}"
+
+
+def confirm_for_connect(request: HttpRequest, destination: str) -> str:
+    """Return the page to confirm on, and remember that it is Connect that wants it."""
+    request.session[WANTED_FOR_CONNECT] = destination
+    return confirmation_page(request, destination)
+
+
+def is_for_connect(request: HttpRequest) -> bool:
+    wanted = request.session.get(WANTED_FOR_CONNECT)
+    return wanted is not None and wanted == get_next_redirect_url(request)
 
 
 # --- Changes. Each inside the caller's transaction ---------------------------------------------------

@@ -214,3 +214,24 @@ def test_a_clock_that_was_set_back_is_not_fresh(agent, vendor, connect, still_cl
     browser = by_password(agent)
     still_clock(-5_000)
     assert browser.post(connect).status_code == 302
+
+
+def test_who_has_neither_password_nor_factor_is_led_to_adding_one(agent, vendor, connect, still_clock):
+    browser = by_password(agent)
+    agent.set_unusable_password()
+    agent.save()
+    browser.force_login(agent)
+    still_clock(600)
+    answer = browser.post(connect)
+    assert answer.headers["Location"].startswith(SECURITY)
+    assert b"Before you connect" in browser.get(answer.headers["Location"]).content
+    assert not links(vendor)
+
+
+def test_a_confirmation_for_something_else_does_not_speak_of_connecting(agent, vendor, connect, still_clock):
+    browser = by_password(agent)
+    still_clock(600)
+    browser.post(connect)
+    where = browser.get(f"{SECURITY}app/").headers["Location"]
+    browser.post(where, {"password": PASSWORD})
+    assert b"Press Connect" not in browser.get(SECURITY).content

@@ -108,11 +108,11 @@ def test_a_passkey_is_the_second_step_and_then_the_only_one(device, strict):
     ]
 
     page.goto("/accounts/security/")
-    expect(page.get_by_text("Work laptop", exact=True)).to_be_visible()
+    expect(page.locator("li b", has_text="Work laptop")).to_be_visible()
     page.get_by_role("link", name="Rename Work laptop").click()
     page.get_by_label("Name").fill("Old laptop")
     page.get_by_role("button", name="Save name").click()
-    expect(page.get_by_text("Old laptop", exact=True)).to_be_visible()
+    expect(page.locator("li b", has_text="Old laptop")).to_be_visible()
     expect(page.get_by_role("link", name="Remove Old laptop")).to_have_count(0)
 
 
