@@ -247,6 +247,6 @@ def test_a_wrong_password(open_page):
     check(page)
 
 
-@pytest.mark.parametrize("path", ["password/change", "logout"])
+@pytest.mark.parametrize("path", ["password/change", "logout", "security", "reauthenticate"])
 def test_pages_of_ones_own_account(open_page, path):
     check(open_page("agent", f"/accounts/{path}/"))

@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.e2e.conftest import Reports, sign_in
+from tests.e2e.test_accessibility import check
 from tests.installation import PASSWORD, Installation, vendor_on_a_port
 
 DEVICE = {
@@ -63,13 +64,39 @@ def device(strict: Installation, browser: Browser, reports: Reports) -> Iterator
 
 
 def set_up(page: Page, name: str) -> None:
-    page.goto("/")
-    sign_in(page, name)
+    if name:
+        page.goto("/")
+        sign_in(page, name)
     expect(page.get_by_role("heading", name="Set up your second step")).to_be_visible()
     page.get_by_role("link", name="Use a passkey").click()
     page.get_by_label("Name").fill("Work laptop")
     page.get_by_role("button", name="Create the passkey").click()
     expect(page.get_by_role("heading", name="Recovery codes")).to_be_visible()
+
+
+PAGES = ("", "app/", "passkeys/add/", "codes/", "codes/new/", "passkeys/1/rename/", "passkeys/1/remove/")
+
+
+def test_every_page_about_factors_can_be_used_by_everybody_on_every_screen(device, strict):
+    page = device()
+    page.goto("/")
+    sign_in(page, "forgetful")
+    expect(page.get_by_role("heading", name="Set up your second step")).to_be_visible()
+    check(page)
+    set_up(page, "")
+    check(page)
+    page.set_viewport_size({"width": 320, "height": 700})
+    ((key,),) = strict.ask("SELECT max(id) FROM mfa_authenticator WHERE type = 'webauthn'")
+    paths = [f"/accounts/security/{path}".replace("/1/", f"/{key}/") for path in PAGES]
+    for path in (*paths, "/accounts/reauthenticate/code/", "/accounts/reauthenticate/passkey/"):
+        assert page.goto(path).status == 200, path
+        assert page.url.endswith(path)
+        check(page)
+        assert not page.evaluate("document.documentElement.scrollWidth > innerWidth"), path
+    leave(page)
+    sign_in(page, "forgetful")
+    expect(page.get_by_role("heading", name="Show your passkey")).to_be_visible()
+    check(page)
 
 
 def leave(page: Page) -> None:
