@@ -72,7 +72,7 @@ def test_a_part_of_a_page_sends_the_whole_page(everyone, agent, vendor, path):
     assert answer.headers["HX-Redirect"].startswith(SECURITY)
 
 
-def test_signing_out_and_static_files_stay_open(everyone, agent):
+def test_signing_out_and_static_files_stay_open(everyone, agent, lasting_connection):
     browser = weak(agent)
     with closing(browser.get("/static/css/base.css")) as answer:
         assert answer.status_code == 200
