@@ -244,10 +244,11 @@ class Confirming:
         return factors.is_for_connect(self.request)
 
     def form_valid(self, form: Any) -> HttpResponse:
-        if self.is_for_connect:
+        is_for_connect = self.is_for_connect
+        response: HttpResponse = super().form_valid(form)  # type: ignore[misc]
+        if is_for_connect and factors.is_fresh(self.request, factors.FRESH_SECONDS):
             messages.success(self.request, _("Confirmed. Press Connect again."))
             del self.request.session[factors.WANTED_FOR_CONNECT]
-        response: HttpResponse = super().form_valid(form)  # type: ignore[misc]
         return response
 
     def record(self, type: str) -> None:

@@ -9,6 +9,7 @@ import time
 import pytest
 from allauth.mfa.models import Authenticator
 from django.core import mail
+from django.db import connection
 
 from portal.accounts import factors
 from portal.accounts.models import Session
@@ -25,6 +26,7 @@ from tests.accounts.second_steps import (
     give_codes,
     show,
 )
+from tests.audit.test_unwritable import BREAK
 from tests.conftest import PASSWORD, Browser, whole_log
 
 APP, CODES = f"{SECURITY}app/", f"{SECURITY}codes/"
@@ -279,3 +281,27 @@ def test_a_password_that_is_wrong_for_the_confirmation_changes_nothing(agent, st
     assert browser.get(APP).status_code == 302
     assert browser.post(where, {"password": PASSWORD}).headers["Location"] == APP
     assert browser.get(APP).status_code == 200
+
+
+def test_without_the_log_nobody_gets_in_and_the_code_is_not_used_up(agent):
+    give_app(agent)
+    browser = by_password(agent)
+    with connection.cursor() as cursor:
+        for statement in BREAK["trigger"]:
+            cursor.execute(statement)
+    answer = show(browser, code())
+    assert answer.status_code == 503
+    assert not is_in(browser)
+    with connection.cursor() as cursor:
+        cursor.execute("DROP TRIGGER zz ON audit_event" if connection.vendor == "postgresql" else "DROP TRIGGER zz")
+    assert show(browser, code()).status_code == 302
+
+
+def test_without_the_log_no_factor_is_added(agent):
+    browser = by_password(agent)
+    browser.get(APP)
+    with connection.cursor() as cursor:
+        for statement in BREAK["trigger"]:
+            cursor.execute(statement)
+    assert browser.post(APP, {"code": code(browser.session["mfa.totp.secret"])}).status_code == 503
+    assert not Authenticator.objects.exists()
