@@ -199,6 +199,7 @@ class ShowCodes(recovery_codes.ViewRecoveryCodesView):  # type: ignore[misc]
         context: dict[str, Any] = super().get_context_data(**more)
         # The page says itself what was done; a notice would lie over its buttons on a phone.
         list(messages.get_messages(self.request))
+        context["messages"] = ()
         half = settings.MFA_RECOVERY_CODE_DIGITS // 2
         context["shown"] = [f"{code[:half]} {code[half:]}" for code in context["unused_codes"]]
         return context
