@@ -202,7 +202,6 @@ def share_message(invitation: Invitation, policy: Policy) -> str:
 @require(roles.CONNECT)
 def connect(request: SignedInRequest, public_id: str) -> HttpResponse:
     """Fetch a single-use link for a person's click and send the browser there, once."""
-    refuse_prefetch(request)
     invitation = find(request, public_id)
     link = actions.connect(
         invitation=invitation,
@@ -211,12 +210,6 @@ def connect(request: SignedInRequest, public_id: str) -> HttpResponse:
         token=sound(request.POST.get("token", "")),
     )
     return OneTimeRedirect(link)
-
-
-def refuse_prefetch(request: SignedInRequest) -> None:
-    purposes = request.headers.get("Sec-Purpose", "") + request.headers.get("Purpose", "")
-    if "prefetch" in purposes or "preview" in purposes:
-        raise PermissionDenied
 
 
 @require_http_methods(["GET", "POST"])
@@ -259,7 +252,6 @@ def manageable(request: SignedInRequest, public_id: str) -> Invitation:
 @require(roles.SEE_CODES)
 def preview(request: SignedInRequest, public_id: str) -> HttpResponse:
     """Show the client's desktop, fetched by the server. The picture stays in no cache."""
-    refuse_prefetch(request)
     invitation = find(request, public_id)
     if not (invitation.has_preview and invitation.is_open):
         raise Http404

@@ -169,6 +169,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "portal.audit.origin.RememberOrigin",
+    "portal.fetch_metadata.FetchMetadata",
     "portal.middleware.SignInRequired",
     "portal.accounts.middleware.RecordDenials",
     "django.contrib.messages.middleware.MessageMiddleware",
