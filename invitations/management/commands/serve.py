@@ -15,10 +15,10 @@ from invitations.operations import abandon_interrupted
 from invitations.server import Server
 from portal import audit, log
 from portal.audit import lines, program
+from portal.checks import is_dangerous
 from portal.getscreen.links import is_loopback
 
 logger = logging.getLogger(__name__)
-TOLERATED = ("mail.E001",)  # mails that are written to a folder, as in a lab
 
 
 class Command(BaseCommand):
@@ -54,11 +54,10 @@ def begin() -> None:
 def judge_settings() -> None:
     """Log what is unwise, like everything else a server says. Raises CommandError with all that is dangerous."""
     found = [one for one in checks.run_checks(include_deployment_checks=True) if not one.is_silenced()]
-    is_dangerous = {one.id: one.level >= checks.ERROR and one.id not in TOLERATED for one in found}
     for one in found:
-        if not is_dangerous[one.id]:
+        if not is_dangerous(one):
             logger.warning("%s: %s %s", one.id, one.msg, one.hint or "")
-    if dangerous := [f"{one.id}: {one.msg} {one.hint or ''}" for one in found if is_dangerous[one.id]]:
+    if dangerous := [f"{one.id}: {one.msg} {one.hint or ''}" for one in found if is_dangerous(one)]:
         raise CommandError("The portal does not start with these settings:\n" + "\n".join(dangerous))
 
 
