@@ -206,7 +206,6 @@ def share_message(invitation: Invitation, policy: Policy) -> str:
 @require(roles.CONNECT)
 def connect(request: SignedInRequest, public_id: str) -> HttpResponse:
     """Fetch a single-use link for a person's click and send the browser there, once."""
-    refuse_prefetch(request)
     invitation = find(request, public_id)
     minutes = policy_of(request).fresh_factor_minutes
     if minutes and not factors.is_fresh(request, minutes * 60):
@@ -237,12 +236,6 @@ def ask_to_confirm(request: SignedInRequest, invitation: Invitation) -> HttpResp
     if request.headers.get("HX-Request") == "true":
         return HttpResponseClientRedirect(target)
     return redirect(target)
-
-
-def refuse_prefetch(request: SignedInRequest) -> None:
-    purposes = request.headers.get("Sec-Purpose", "") + request.headers.get("Purpose", "")
-    if "prefetch" in purposes or "preview" in purposes:
-        raise PermissionDenied
 
 
 @require_http_methods(["GET", "POST"])
@@ -285,7 +278,6 @@ def manageable(request: SignedInRequest, public_id: str) -> Invitation:
 @require(roles.SEE_CODES)
 def preview(request: SignedInRequest, public_id: str) -> HttpResponse:
     """Show the client's desktop, fetched by the server. The picture stays in no cache."""
-    refuse_prefetch(request)
     invitation = find(request, public_id)
     if not (invitation.has_preview and invitation.is_open):
         raise Http404

@@ -27,9 +27,11 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 RELEASE = "0.1.0"
 
 env = environ.Env.ENVIRON
+SECRET_FILES: list[Path] = []  # that secrets were read from, for the check of who may read them
 env_file = Path(env.get("ENV_FILE") or BASE_DIR / ".env")
 if env_file.is_file():
     environ.Env.read_env(env_file, encoding="utf-8")
+    SECRET_FILES.append(env_file)
 
 
 def text(name: str, default: str = "") -> str:
@@ -48,6 +50,7 @@ def secret(name: str, *, default_file: Path | None = None, required: bool = True
             value = Path(file).read_text(encoding="utf-8").strip()
         except OSError as error:
             raise ImproperlyConfigured(f"{name}_FILE: cannot read {file} ({error.strerror}).") from None
+        SECRET_FILES.append(Path(file))
     if required and not value:
         raise ImproperlyConfigured(f"Set {name} (or {name}_FILE) in the environment or in .env.")
     return value
@@ -169,6 +172,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "portal.audit.origin.RememberOrigin",
+    "portal.fetch_metadata.FetchMetadata",
     "portal.middleware.SignInRequired",
     "portal.accounts.middleware.RecordDenials",
     "portal.accounts.middleware.SecondFactorRequired",

@@ -11,7 +11,7 @@ for name in [
     del os.environ[name]
 os.environ.update(
     ENV_FILE="none",
-    SECRET_KEY="a-key-for-tests-only-and-nothing-else-0123456789",
+    SECRET_KEY="a-key-for-tests-only-and-nothing-else-0123456789-0123456789",
     GETSCREEN_API_KEY="test-key-not-real",
     GETSCREEN_API_URL="http://127.0.0.1:1/v1",
     GETSCREEN_LINK_HOSTS="getscreen.me,127.0.0.1:1",

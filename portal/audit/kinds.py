@@ -98,6 +98,9 @@ KINDS: dict[str, Kind] = {
     "access.csrf": Kind(
         _("Unverified form"), _("sent a form"), _("sent a form to %(target)s that could not be verified")
     ),
+    "access.embedded": Kind(
+        _("Embedded elsewhere"), _("opened %(target)s"), _("met another site that tried to embed %(target)s")
+    ),
     "access.limited": Kind(
         _("Limit reached"), _("reached a limit"), _("was stopped at %(target)s after too many tries")
     ),

@@ -176,6 +176,8 @@ admin/password_change/done/                              GET
 admin/autocomplete/                                      GET  allowed=access.denied:denied
 admin/jsi18n/                                            GET
 admin/r/<path:content_type_id>/<path:object_id>/         GET
+admin/self-check/                                        GET
+admin/self-check/                                        POST
 admin/forwarding/                                        GET
 admin/forwarding/                                        POST
 admin/<app>/                                             GET

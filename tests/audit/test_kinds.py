@@ -62,6 +62,7 @@ FIXTURES: dict[str, tuple[Fixture, tuple[str, ...]]] = {
     "admin.deleted": ({"target_type": "policy", "target_id": "1", "target_label": "Policy"}, (OK,)),
     "access.denied": ({**PAGE, "facts": {"method": "GET", "status": 403}}, (DENIED,)),
     "access.csrf": (PAGE, (DENIED,)),
+    "access.embedded": (PAGE, (DENIED,)),
     "access.limited": (PAGE, (DENIED,)),
     "invitation.create": (TILDA, (DENIED, FAILED, UNKNOWN, OK)),
     "invitation.connect": ({**TILDA, "up": {"host": "go.getscreen.me", "ms": 40}}, (DENIED, FAILED, UNKNOWN, OK)),
