@@ -52,6 +52,7 @@ VENDOR_CALLS = {
     f"{HERE}rename/": ("update",),
     f"{HERE}close/": ("close", "list"),
     f"{HERE}preview/": ("preview",),
+    "admin/self-check/": ("list",),
 }
 TABLE = """
 -                                                        GET

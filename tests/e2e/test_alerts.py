@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from time import sleep
+from time import monotonic, sleep
 
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
@@ -326,6 +326,15 @@ def test_an_answer_cut_off_half_way_loses_nobody(alone, choose, vendor, portal):
     assert cut
 
 
+def until_calm(portal) -> None:
+    """Wait until the board's revision has stood still for three seconds."""
+    seen, since = None, monotonic()
+    while monotonic() - since < 3:
+        if (revision := portal.ask("SELECT revision FROM invitations_snapshot")) != seen:
+            seen, since = revision, monotonic()
+        sleep(0.2)
+
+
 def test_a_page_of_one_invitation_asks_who_waits_once_per_change(alone, choose, vendor, portal):
     choose(sound=False, notification=True)
     first, second = vendor.add("Payroll laptop"), vendor.add("Reception")
@@ -333,7 +342,7 @@ def test_a_page_of_one_invitation_asks_who_waits_once_per_change(alone, choose, 
     asked: list[str] = []
     alone.on("request", lambda request: asked.append(request.url) if "/board/waiting/" in request.url else None)
     address = f"/invitations/{portal.known(first)}/"
-    sleep(2)  # the rounds that brought the two are over, or their news would be asked for as well
+    until_calm(portal)  # the rounds that brought the two are over, or their news would be asked for as well
     page = open_tab(alone, address)
     page.wait_for_timeout(1_000)
     assert len(asked) == 1, "who waits already"

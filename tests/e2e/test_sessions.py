@@ -18,7 +18,7 @@ NEW_PASSWORD = "another long and boring sentence"
 def end_session(page, portal):
     """The server forgets the session; the browser keeps the cookie."""
     (key,) = [cookie["value"] for cookie in page.context.cookies() if cookie["name"] == "sessionid"]
-    portal.ask("DELETE FROM django_session WHERE session_key = ?", key)
+    portal.ask("DELETE FROM accounts_session WHERE session_key = ?", key)
 
 
 @pytest.fixture

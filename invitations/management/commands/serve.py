@@ -19,6 +19,7 @@ from portal.checks import is_dangerous
 from portal.getscreen.links import is_loopback
 
 logger = logging.getLogger(__name__)
+UNWRITABLE = "The audit log cannot be written, so the portal does not start: %s"
 
 
 class Command(BaseCommand):
@@ -34,6 +35,7 @@ class Command(BaseCommand):
         log.speak()
         lines.speak()
         refuse_unmigrated()
+        refuse_unwritable()
         judge_settings()
         refuse_open_debugging(options["bind"])
         static_files.ensure_collected()
@@ -48,7 +50,15 @@ def begin() -> None:
         abandon_interrupted()
         program.started()
     except audit.Unavailable as error:
-        raise CommandError(f"The audit log cannot be written, so the portal does not start: {error}") from None
+        raise CommandError(UNWRITABLE % error) from None
+
+
+def refuse_unwritable() -> None:
+    """Raise CommandError before the checks, which would call a locked database one that knows no JSON."""
+    try:
+        audit.ensure_writable()
+    except audit.Unavailable as error:
+        raise CommandError(UNWRITABLE % error) from None
 
 
 def judge_settings() -> None:
