@@ -14,6 +14,8 @@ from portal.accounts.admin import AuditedAdmin, Changes
 @admin.register(Policy)
 class PolicyAdmin(AuditedAdmin):
     list_display = ("helpdesk_name", "recording", "previews")
+    # Columns that nothing acts on yet.
+    exclude = ("is_ticket_required", "connects_per_ten_minutes", "creates_per_hour", "accent")
 
     def kinds_changed(self, values: Changes) -> dict[str, Changes]:
         return {"policy.changed": values}
