@@ -2,11 +2,14 @@
 set -eu
 BIN=${BIN:-.venv/bin}
 html=$(git ls-files '*.html')
-echo "ruff";         "$BIN/ruff" check --quiet . && "$BIN/ruff" format --quiet --check .
+# One command per line: of `a && b` the shell overlooks that `a` has failed.
+echo "ruff";         "$BIN/ruff" check --quiet .
+"$BIN/ruff" format --quiet --check .
 echo "mypy";         SECRET_KEY=only-for-type-checks-0123456789-0123456789-0123456789 "$BIN/mypy"
 echo "imports";      "$BIN/lint-imports" --no-cache >/tmp/imports.$$ || { cat /tmp/imports.$$; rm -f /tmp/imports.$$; exit 1; }
 rm -f /tmp/imports.$$
-echo "templates";    "$BIN/djade" --target-version 6.1 --check $html && "$BIN/djhtml" --tabwidth 2 --check $html
+echo "templates";    "$BIN/djade" --target-version 6.1 --check $html
+"$BIN/djhtml" --tabwidth 2 --check $html
 export ENV_FILE=none REQUIRE_MFA=off GETSCREEN_API_KEY=not-a-key PUBLIC_URL=https://portal.example.org EMAIL_URL=smtp://localhost DATABASE_URL=sqlite://:memory:
 SECRET_KEY=$("$BIN/python" -c 'import secrets; print(secrets.token_urlsafe(50))'); export SECRET_KEY
 echo "migrations";   "$BIN/python" manage.py makemigrations --check --dry-run
