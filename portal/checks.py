@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.core.checks import ERROR, CheckMessage, Error, Warning, register
+from django.core.checks import ERROR, CheckMessage, Error, Warning, register, run_checks
 
 from portal.audit import syslog
 from portal.getscreen import client
@@ -22,6 +22,11 @@ FEWEST_CHARACTERS = 10  # different ones
 def is_dangerous(message: CheckMessage) -> bool:
     """Say whether the portal must not run with it. What is not is unwise at most."""
     return message.level >= ERROR and message.id not in TOLERATED
+
+
+def outspoken() -> list[CheckMessage]:
+    """Run all checks and return what nobody has silenced."""
+    return [one for one in run_checks(include_deployment_checks=True) if not one.is_silenced()]
 
 
 @register()

@@ -16,23 +16,22 @@ from smtplib import SMTPException
 from allauth.mfa.models import Authenticator
 from django.conf import settings
 from django.contrib import admin
-from django.core import checks
 from django.core.mail import mailers
 from django.db import connection
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils import timezone
-from django.utils.functional import Promise
+from django.utils.functional import Promise, cached_property
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_http_methods
 
-from invitations.health import WHY_NOT, health_of
+from invitations.health import WHY_NOT, Health, health_of
 from invitations.models import Snapshot
 from portal.accounts.models import User, administrators
 from portal.audit import forwarding, triggers, verdicts
 from portal.audit.models import Standing
-from portal.checks import is_dangerous
+from portal.checks import is_dangerous, outspoken
 from portal.getscreen import configured
 from portal.getscreen.errors import GetscreenError
 from portal.getscreen.links import is_address
@@ -55,11 +54,8 @@ class Finding:
 
 def run(request: HttpRequest | None = None, *, calls: bool = False) -> list[Finding]:
     """Return all findings, the dangerous ones first. `calls` asks Getscreen and the mail server now."""
-    found = [
-        Finding(str(topic), *outcome)
-        for topic, look in LOOKS.items()
-        for outcome in look(Circumstances(request, calls))
-    ]
+    here = Circumstances(request, calls)
+    found = [Finding(str(topic), *outcome) for topic, look in LOOKS.items() for outcome in look(here)]
     return sorted(found, key=lambda one: (WRONG, UNWISE, UNKNOWN, OK).index(one.state))
 
 
@@ -81,12 +77,20 @@ class Circumstances:
     request: HttpRequest | None
     calls: bool
 
+    @cached_property
+    def health(self) -> Health:
+        return health_of(Snapshot.load(), timezone.now())
+
+    @cached_property
+    def standing(self) -> Standing:
+        return Standing.load()
+
 
 Outcomes = Iterator[tuple[str, ...]]
 
 
 def look_at_settings(here: Circumstances) -> Outcomes:
-    found = [one for one in checks.run_checks(include_deployment_checks=True) if not one.is_silenced()]
+    found = outspoken()
     for one in found:
         yield (WRONG if is_dangerous(one) else UNWISE, one.msg, one.hint or "")
     if not found:
@@ -95,11 +99,14 @@ def look_at_settings(here: Circumstances) -> Outcomes:
 
 def look_at_key(here: Circumstances) -> Outcomes:
     """The key and the vendor's clock, by a list of invitations; else what the watcher has seen last."""
-    health = health_of(Snapshot.load(), timezone.now())
     if not here.calls:
-        if health.trouble in WHY_NOT:
-            yield WRONG, str(WHY_NOT[health.trouble]), _("Ask Getscreen now, and see what the board says about it.")
-        elif health.state == "live":
+        if here.health.trouble in WHY_NOT:
+            yield (
+                WRONG,
+                str(WHY_NOT[here.health.trouble]),
+                _("Ask Getscreen now, and see what the board says about it."),
+            )
+        elif here.health.state == "live":
             yield OK, _("Getscreen accepts the key.")
         else:
             yield UNKNOWN, _("Getscreen was not asked lately."), _("Ask it now.")
@@ -125,10 +132,9 @@ def look_at_key(here: Circumstances) -> Outcomes:
 
 
 def look_at_watcher(here: Circumstances) -> Outcomes:
-    health = health_of(Snapshot.load(), timezone.now())
     if not settings.GETSCREEN_API_KEY:
         yield WRONG, _("There is no API key to watch with."), _("Set GETSCREEN_API_KEY.")
-    elif health.has_stopped_asking:
+    elif here.health.has_stopped_asking:
         yield WRONG, _("No process looks at Getscreen."), _("Start `manage.py serve` or `manage.py watch`.")
     else:
         yield OK, _("A process looks at Getscreen.")
@@ -185,14 +191,14 @@ def look_at_log(here: Circumstances) -> Outcomes:
         )
     else:
         yield OK, _("The database refuses changes of the audit log.")
-    verdict = verdicts.of(Standing.load(), timezone.now())
+    verdict = verdicts.of(here.standing, timezone.now())
     state = {"ok": OK, "danger": WRONG, "info": UNKNOWN}.get(verdict.tone, UNWISE)
     fix = "" if state == OK else _("See the audit log's page, and docs/audit.md.")
     yield state, " ".join(filter(None, (f"{verdict.title.rstrip('.')}.", verdict.text))), fix
 
 
 def look_at_outside(here: Circumstances) -> Outcomes:
-    standing = Standing.load()
+    standing = here.standing
     if settings.AUDIT_CHECKPOINT_DIR is None:
         yield UNWISE, _("Nothing outside proves that the audit log is whole."), _("Set AUDIT_CHECKPOINT_DIR.")
     elif standing.anchor_error:

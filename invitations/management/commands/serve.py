@@ -5,7 +5,6 @@ import logging
 from typing import Any
 
 from django.conf import settings
-from django.core import checks
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
@@ -15,7 +14,7 @@ from invitations.operations import abandon_interrupted
 from invitations.server import Server
 from portal import audit, log
 from portal.audit import lines, program
-from portal.checks import is_dangerous
+from portal.checks import is_dangerous, outspoken
 from portal.getscreen.links import is_loopback
 
 logger = logging.getLogger(__name__)
@@ -63,7 +62,7 @@ def refuse_unwritable() -> None:
 
 def judge_settings() -> None:
     """Log what is unwise, like everything else a server says. Raises CommandError with all that is dangerous."""
-    found = [one for one in checks.run_checks(include_deployment_checks=True) if not one.is_silenced()]
+    found = outspoken()
     for one in found:
         if not is_dangerous(one):
             logger.warning("%s: %s %s", one.id, one.msg, one.hint or "")
