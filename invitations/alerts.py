@@ -17,6 +17,7 @@ from django.views.decorators.http import require_POST
 from invitations.models import AlertChoice
 from portal.accounts import roles
 from portal.accounts.access import SignedInRequest, require
+from portal.middleware import is_part
 
 
 @require_POST
@@ -25,7 +26,7 @@ def alerts(request: SignedInRequest) -> HttpResponse:
     """Save both switches as they were sent; one that is missing is off, as forms send it."""
     wanted = {name: name in request.POST for name in ("sound", "notification")}
     AlertChoice.objects.update_or_create(user=request.user, defaults=wanted)
-    if request.headers.get("HX-Request") == "true":
+    if is_part(request):
         return HttpResponse(status=HTTPStatus.NO_CONTENT)
     messages.success(request, _("Your choice of alerts is saved."))
     return redirect("board")

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
-import segno
 from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
@@ -19,7 +17,6 @@ from django.utils import timezone
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
-from django_htmx.http import HttpResponseClientRedirect
 
 from invitations import actions, rhythm
 from invitations.board import Board, scope_of
@@ -33,6 +30,8 @@ from portal.accounts import factors, roles
 from portal.accounts.access import Access, SignedInRequest, require
 from portal.audit.kinds import Result
 from portal.getscreen.types import ConnectLink
+from portal.middleware import redirect_whole_page
+from portal.qr import picture
 
 HISTORY_PAGE = 50
 COPIES = ("code", "link", "message")
@@ -233,9 +232,7 @@ def ask_to_confirm(request: SignedInRequest, invitation: Invitation) -> HttpResp
         target_label=invitation.display_name,
     )
     target = factors.confirm_for_connect(request, reverse("invitation", kwargs={"public_id": invitation.public_id}))
-    if request.headers.get("HX-Request") == "true":
-        return HttpResponseClientRedirect(target)
-    return redirect(target)
+    return redirect_whole_page(request, target)
 
 
 @require_http_methods(["GET", "POST"])
@@ -298,11 +295,7 @@ def qr(request: SignedInRequest, public_id: str) -> HttpResponse:
     if not (invitation.invite_url and invitation.is_open):
         raise Http404
     actions.reveal(invitation=invitation, by=request.user, what="qr")
-    image = io.BytesIO()
-    segno.make(invitation.invite_url, error="m").save(
-        image, kind="svg", border=2, xmldecl=False, dark="#000", light="#fff"
-    )
-    return HttpResponse(image.getvalue(), content_type="image/svg+xml")
+    return picture(invitation.invite_url)
 
 
 @require_POST

@@ -10,10 +10,8 @@ from http import HTTPStatus
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
-from portal import audit, views
+from portal import views
 from portal.audit import strangers
-from portal.audit.kinds import Result
-from portal.audit.origin import path_of
 from portal.middleware import SAFE_METHODS
 
 OURS = ("same-origin", "none", "")  # none: typed, or from a bookmark
@@ -34,7 +32,7 @@ class FetchMetadata:
         if request.method not in SAFE_METHODS:
             return views.csrf_failure(request, "sent from another site")
         if not is_link(request):
-            record_embedding(request)
+            strangers.record_refusal("access.embedded", request)
             return HttpResponse(status=HTTPStatus.FORBIDDEN)
         return self.get_response(request)
 
@@ -49,11 +47,3 @@ def is_link(request: HttpRequest) -> bool:
     """Say whether another site's page sent the person here, to see a page in a tab of its own."""
     mode, destination = request.headers.get("Sec-Fetch-Mode", ""), request.headers.get("Sec-Fetch-Dest", "")
     return (mode, destination) == ("navigate", "document")
-
-
-def record_embedding(request: HttpRequest) -> None:
-    about = {"result": Result.DENIED, "target_type": "page", "target_label": path_of(request)}
-    if request.user.is_authenticated:
-        audit.record_anyway("access.embedded", actor=request.user, **about)
-    else:
-        strangers.record("access.embedded", **about)

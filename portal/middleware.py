@@ -11,7 +11,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth.middleware import LoginRequiredMiddleware
 from django.core.signals import request_finished
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.urls import NoReverseMatch, reverse
 from django.utils.cache import patch_vary_headers
@@ -128,15 +128,23 @@ class SignInRequired(LoginRequiredMiddleware):
     ) -> HttpResponse:
         destination = page_to_return_to(request)
         target = f"{reverse(settings.LOGIN_URL)}?{urlencode({'next': destination})}"
-        if request.headers.get("HX-Request") == "true":
-            return HttpResponseClientRedirect(target)
-        return HttpResponse(status=HTTPStatus.FOUND, headers={"Location": target})
+        return redirect_whole_page(request, target)
+
+
+def is_part(request: HttpRequest) -> bool:
+    """Say whether only a part of a page was asked for, which has no room to say what went wrong."""
+    return request.headers.get("HX-Request") == "true"
+
+
+def redirect_whole_page(request: HttpRequest, target: str) -> HttpResponse:
+    """Send the browser to `target`, also where a part of a page was asked for, in whose place it would appear."""
+    return HttpResponseClientRedirect(target) if is_part(request) else HttpResponseRedirect(target)
 
 
 def page_to_return_to(request: HttpRequest) -> str:
     """Return the path of the page to open after sign-in, for any request."""
     match = request.resolver_match
-    is_page = request.method in SAFE_METHODS and request.headers.get("HX-Request") != "true"
+    is_page = request.method in SAFE_METHODS and not is_part(request)
     if match is None or (is_page and match.url_name not in PARTS):
         return request.get_full_path()
     if "public_id" in match.kwargs:

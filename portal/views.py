@@ -7,16 +7,8 @@ from django.template.loader import get_template
 from django.views.decorators.csrf import requires_csrf_token
 from django_htmx.http import HttpResponseClientRedirect
 
-from portal import audit
 from portal.audit import strangers
-from portal.audit.kinds import Result
-from portal.audit.origin import path_of
-from portal.middleware import page_to_return_to
-
-
-def is_part(request: HttpRequest) -> bool:
-    """Say whether only a part of a page was asked for, which has no room to say what went wrong."""
-    return request.headers.get("HX-Request") == "true"
+from portal.middleware import is_part, page_to_return_to
 
 
 def whole_page(request: HttpRequest) -> HttpResponse:
@@ -55,9 +47,5 @@ def server_error(request: HttpRequest) -> HttpResponse:
 @requires_csrf_token
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     """A form without a valid token. Recorded, because it can be somebody else's page at work."""
-    facts = {"result": Result.DENIED, "target_type": "page", "target_label": path_of(request)}
-    if request.user.is_authenticated:
-        audit.record_anyway("access.csrf", actor=request.user, **facts)
-    else:
-        strangers.record("access.csrf", **facts)
+    strangers.record_refusal("access.csrf", request)
     return render(request, "403_csrf.html", status=403)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import json
 from http import HTTPStatus
 from typing import Any
 
-import segno
 from allauth.account import views as account
 from allauth.account.decorators import reauthentication_required
 from allauth.mfa.adapter import get_adapter
@@ -35,6 +33,7 @@ from portal.accounts import factors, sessions
 from portal.accounts.access import SignedInRequest
 from portal.accounts.factor_forms import ActivateTOTPForm, AddWebAuthnForm, EditWebAuthnForm
 from portal.audit.kinds import Result
+from portal.qr import picture
 
 Type = Authenticator.Type
 confirmed = method_decorator(reauthentication_required(app="allauth.mfa"), name="dispatch")
@@ -99,14 +98,11 @@ class AddApp(FormView):  # type: ignore[type-arg]  # not subscriptable at run ti
 
 @require_GET
 def app_qr(request: SignedInRequest) -> HttpResponse:
-    """Return the QR code of the app that is being set up in this session. A data: address is against our CSP."""
+    """Return the QR code of the app that is being set up in this session."""
     secret = request.session.get(SECRET_SESSION_KEY)
     if not secret:
         raise Http404
-    image = io.BytesIO()
-    address = get_adapter().build_totp_url(request.user, secret)
-    segno.make(address, error="m").save(image, kind="svg", border=2, xmldecl=False, dark="#000", light="#fff")
-    return HttpResponse(image.getvalue(), content_type="image/svg+xml")
+    return picture(get_adapter().build_totp_url(request.user, secret))
 
 
 class RemoveApp(totp.DeactivateTOTPView):  # type: ignore[misc]
@@ -221,10 +217,6 @@ class Authenticate(base.AuthenticateView):  # type: ignore[misc]
             "has_app": Type.TOTP in types,
             "options": json.dumps(context["js_data"]["request_options"]) if Type.WEBAUTHN in types else "",
         }
-
-
-class LoginByPasskey(webauthn.LoginWebAuthnView):  # type: ignore[misc]
-    """The passkey as the only step of a sign-in. allauth gives its options to scripts alone."""
 
 
 class Confirming:

@@ -8,14 +8,13 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import reverse
 from django.utils.http import urlencode
-from django_htmx.http import HttpResponseClientRedirect
 
 from portal import audit
 from portal.accounts import factors
 from portal.audit import strangers
 from portal.audit.kinds import Result
 from portal.audit.origin import path_of
-from portal.middleware import page_to_return_to
+from portal.middleware import page_to_return_to, redirect_whole_page
 
 # All that is open to a session that has not passed a second factor: to set one up, or to show it; and the way out.
 SETTING_UP = frozenset(
@@ -56,9 +55,7 @@ class SecondFactorRequired:
             target = factors.confirmation_page(request, page_to_return_to(request))
         else:
             target = f"{reverse('mfa_index')}?{urlencode({'next': page_to_return_to(request)})}"
-        if request.headers.get("HX-Request") == "true":
-            return HttpResponseClientRedirect(target)
-        return HttpResponse(status=HTTPStatus.FOUND, headers={"Location": target})
+        return redirect_whole_page(request, target)
 
 
 class RecordDenials:
@@ -70,7 +67,7 @@ class RecordDenials:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         response = self.get_response(request)
         if response.status_code == HTTPStatus.TOO_MANY_REQUESTS:
-            record_limited(request)
+            strangers.record_refusal("access.limited", request)
         return response
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> None:
@@ -83,11 +80,3 @@ class RecordDenials:
                 target_label=path_of(request),
                 facts={"method": request.method, "status": int(HTTPStatus.FORBIDDEN)},
             )
-
-
-def record_limited(request: HttpRequest) -> None:
-    about = {"result": Result.DENIED, "target_type": "page", "target_label": path_of(request)}
-    if request.user.is_authenticated:
-        audit.record_anyway("access.limited", actor=request.user, **about)
-    else:
-        strangers.record("access.limited", **about)

@@ -1,6 +1,7 @@
 """The few of allauth's pages that a closed team needs. There is no sign-up; its name exists for allauth alone."""
 
 from allauth.account import views as allauth
+from allauth.mfa.webauthn import views as webauthn
 from django.contrib.auth.decorators import login_not_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import path, re_path
@@ -29,7 +30,7 @@ urlpatterns = [
     path("login/code/", views.recorded(factors.Authenticate.as_view()), name="mfa_authenticate"),
     path(
         "login/passkey/",
-        login_not_required(views.recorded(factors.LoginByPasskey.as_view())),
+        login_not_required(views.recorded(webauthn.LoginWebAuthnView.as_view())),
         name="mfa_login_webauthn",
     ),
     path("security/", factors.index, name="mfa_index"),

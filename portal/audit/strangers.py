@@ -7,9 +7,11 @@ from typing import Any
 
 from django.core.cache import cache
 from django.db import DatabaseError
+from django.http import HttpRequest
 
 from portal import audit
 from portal.audit import origin
+from portal.audit.kinds import Result
 
 QUIET = 60  # seconds
 REMEMBERED = 24 * 60 * 60  # seconds
@@ -32,3 +34,12 @@ def record(kind: str, **facts: Any) -> None:
         is_news, left_out = True, 0  # the counters are in the same database: the log says what is wrong
     if is_news:
         audit.record_anyway(kind, facts={"left_out_before": left_out}, **facts)
+
+
+def record_refusal(kind: str, request: HttpRequest) -> None:
+    """Record that a page was refused to whoever asked for it: a person each time, a stranger as above."""
+    about = {"result": Result.DENIED, "target_type": "page", "target_label": origin.path_of(request)}
+    if request.user.is_authenticated:
+        audit.record_anyway(kind, actor=request.user, **about)
+    else:
+        record(kind, **about)
