@@ -22,6 +22,7 @@ from tests.test_access import EXPECTED, Cast
 NEW = "another long and quiet passphrase"
 HERE = "invitations/<slug:public_id>/"
 USER = "admin/accounts/user/"
+GROUP = "admin/auth/group/"
 POLICY = "admin/invitations/policy/<path:object_id>/change/"
 # What is sent where somebody may: a right form, and one with something wrong in it.
 FORMS: dict[str, tuple[dict[str, str], dict[str, str]]] = {
@@ -43,6 +44,8 @@ FORMS: dict[str, tuple[dict[str, str], dict[str, str]]] = {
     f"{USER}add/": ({"username": "new", "password1": NEW, "password2": NEW}, {"username": ""}),
     f"{USER}<id>/password/": ({"password1": NEW, "password2": NEW}, {"password1": NEW, "password2": "other"}),
     f"{USER}<path:object_id>/change/": ({"username": "tom", "email": "tom@example.org"}, {"username": ""}),
+    f"{GROUP}add/": ({"name": "Second line", "actions": "invitations.see_board"}, {"name": "", "actions": "?"}),
+    f"{GROUP}<path:object_id>/change/": ({"actions": "invitations.see_board"}, {"actions": "accounts.administer"}),
     POLICY: (POLICY_LIMITS | {"helpdesk_name": "Desk", "recording": "off", "previews": "click"}, {"helpdesk_name": ""}),
 }
 PUBLIC_FORMS = ("accounts/login/", "accounts/password/reset/")  # for those who are not signed in
@@ -168,11 +171,11 @@ admin/accounts/user/<path:object_id>/history/            GET
 admin/accounts/user/<path:object_id>/delete/             GET  allowed=access.denied:denied
 admin/accounts/user/<path:object_id>/delete/             POST allowed=access.denied:denied
 admin/auth/group/                                        GET
-admin/auth/group/add/                                    GET  allowed=access.denied:denied
-admin/auth/group/add/                                    POST allowed=access.denied:denied
+admin/auth/group/add/                                    GET
+admin/auth/group/add/                                    POST allowed=role.added:ok
 admin/auth/group/<path:object_id>/                       GET
 admin/auth/group/<path:object_id>/change/                GET
-admin/auth/group/<path:object_id>/change/                POST allowed=access.denied:denied
+admin/auth/group/<path:object_id>/change/                POST allowed=role.changed:ok
 admin/auth/group/<path:object_id>/history/               GET
 admin/auth/group/<path:object_id>/delete/                GET  allowed=access.denied:denied
 admin/auth/group/<path:object_id>/delete/                POST allowed=access.denied:denied

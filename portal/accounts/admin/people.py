@@ -1,16 +1,12 @@
-"""People and roles for administrators. Nobody is deleted: leaving colleagues are disabled."""
+"""People, for administrators. Nobody is deleted: leaving colleagues are disabled."""
 
 from __future__ import annotations
 
 from contextlib import nullcontext
 from typing import Any
 
-from allauth.account.admin import EmailAddress
-from allauth.mfa.admin import Authenticator
-from allauth.socialaccount.admin import SocialAccount, SocialApp, SocialToken
 from django import forms
 from django.contrib import admin, messages
-from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import (
     AdminPasswordChangeForm,
@@ -19,8 +15,7 @@ from django.contrib.auth.forms import (
     UserChangeForm,
     UserCreationForm,
 )
-from django.contrib.auth.models import Group
-from django.db.models import Model, QuerySet
+from django.db.models import Model
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
@@ -28,79 +23,8 @@ from django.utils.translation import gettext_lazy as _
 from portal import audit
 from portal.accounts import roles, sessions
 from portal.accounts.adapter import forget_copied_addresses
+from portal.accounts.admin.audited import AuditedAdmin, Changes
 from portal.accounts.models import User, administrators, lock_administrator_role
-from portal.audit.kinds import Result
-
-Changes = dict[str, list[Any]]  # field → before and after
-
-
-class AuditedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not subscriptable at run time
-    """Every addition, change and deletion becomes an event in the same transaction, with before and after."""
-
-    kind_added = "admin.added"
-
-    def construct_change_message(self, request: HttpRequest, form: Any, formsets: Any, add: bool = False) -> Any:
-        request.audited_values = values_of(form)  # type: ignore[attr-defined]
-        return super().construct_change_message(request, form, formsets, add)
-
-    def log_addition(self, request: HttpRequest, obj: Model, message: Any) -> Any:
-        self._record(self.kind_added, request, obj)
-        return super().log_addition(request, obj, message)
-
-    def log_change(self, request: HttpRequest, obj: Model, message: Any) -> Any:
-        for kind, values in self.kinds_changed(getattr(request, "audited_values", {})).items():
-            self._record(kind, request, obj, values)
-        return super().log_change(request, obj, message)
-
-    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        """Take the log's lock before the rows': see `audit.writing`. Without the log nothing is changed."""
-        with audit.writing() if request.method == "POST" else nullcontext():
-            return super().changeform_view(request, *args, **kwargs)
-
-    def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
-        for obj in queryset:
-            self._record("admin.deleted", request, obj, {})
-        return super().log_deletions(request, queryset)
-
-    def kinds_changed(self, values: Changes) -> dict[str, Changes]:
-        """Return the kinds of events that these changes are, each with its own."""
-        return {"admin.changed": values}
-
-    def _record(self, kind: str, request: HttpRequest, obj: Model, values: Changes | None = None) -> None:
-        changes = getattr(request, "audited_values", {}) if values is None else values
-        audit.record(
-            kind,
-            result=Result.OK,
-            actor=request.user,
-            target_type=obj._meta.model_name or "",
-            target_id=str(obj.pk),
-            target_label=str(obj),
-            facts={"fields": sorted(changes)},
-            details={"changes": changes},
-        )
-
-
-def values_of(form: Any) -> Changes:
-    """Return what each changed field was and is. Of passwords only that they were set is said."""
-    # The form for passwords calls its change "password", which is none of its fields.
-    values: Changes = {"password": ["", "set"]} if any("password" in name for name in form.changed_data) else {}
-    for name in form.changed_data:
-        if "password" not in name and name in form.cleaned_data:
-            values[name] = [shown(form.initial.get(name)), shown(form.cleaned_data[name])]
-    return values
-
-
-def shown(value: Any) -> Any:
-    """Return a form's value as plain JSON."""
-    if isinstance(value, QuerySet | list | tuple):
-        return sorted(map(str, value))
-    return value if value is None or isinstance(value, bool) else str(value)
-
-
-# Importing their own admin registered them. It shows secrets, and a second list of e-mail addresses beside the person's
-# would let somebody who no longer has the mailbox reset the password.
-for model in (Group, EmailAddress, Authenticator, SocialAccount, SocialApp, SocialToken):
-    admin.site.unregister(model)
 
 
 class PasswordButton(ReadOnlyPasswordHashWidget):
@@ -126,10 +50,8 @@ class PersonForm(UserChangeForm):  # type: ignore[type-arg]  # not subscriptable
         }
         if self.instance.pk == self.actor.pk and not is_active:
             self.add_error("is_active", _("You cannot switch off your own account. Ask another administrator."))
-        if self.instance.pk == self.actor.pk and not holds_role and "groups" in values:
-            self.add_error(
-                "groups", _("You cannot take the Administrator role from yourself. Ask another administrator.")
-            )
+        if self.instance.pk == self.actor.pk and "groups" in self.changed_data:
+            self.add_error("groups", _("You cannot change your own roles. Ask another administrator."))
         if not (is_active and holds_role) and not administrators().exclude(pk=self.instance.pk).exists():
             self.add_error(None, _("Somebody must stay administrator: nobody else who may sign in has that role."))
         return values
@@ -232,20 +154,6 @@ class UserAdmin(AuditedAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
     @admin.display(description=_("roles"))
     def role_list(self, user: User) -> str:
         return ", ".join(group.name for group in user.groups.all())
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
-
-
-@admin.register(Group)
-class GroupAdmin(AuditedAdmin, DjangoGroupAdmin):
-    """The roles, to look at: what each may do is fixed."""
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
