@@ -42,6 +42,9 @@ FORMS: dict[str, tuple[dict[str, str], dict[str, str]]] = {
     ),
     "accounts/password/reset/": ({"email": "tom@example.org"}, {"email": "nobody@example.org"}),
     f"{USER}add/": ({"username": "new", "password1": NEW, "password2": NEW}, {"username": ""}),
+    f"{USER}invite/": ({"username": "new"}, {"username": ""}),
+    f"{USER}<id>/link/": ({}, {}),
+    f"{USER}<id>/factors/": ({"reason": "lost phone"}, {"reason": ""}),
     f"{USER}<id>/password/": ({"password1": NEW, "password2": NEW}, {"password1": NEW, "password2": "other"}),
     f"{USER}<path:object_id>/change/": ({"username": "tom", "email": "tom@example.org"}, {"username": ""}),
     f"{GROUP}add/": ({"name": "Second line", "actions": "invitations.see_board"}, {"name": "", "actions": "?"}),
@@ -142,6 +145,10 @@ accounts/enrol/<str:token>/                              GET  anon=enrolment.ref
     allowed=enrolment.refused:denied
 accounts/enrol/<str:token>/                              POST anon=enrolment.refused:denied
     allowed=enrolment.refused:denied
+accounts/invite/<str:token>/                             GET  anon=user.link_refused:denied
+    allowed=user.link_refused:denied
+accounts/invite/<str:token>/                             POST anon=user.link_refused:denied
+    allowed=user.link_refused:denied
 admin/                                                   GET
 admin/login/                                             GET
 admin/login/                                             POST
@@ -164,6 +171,12 @@ admin/accounts/user/add/                                 GET
 admin/accounts/user/add/                                 POST allowed=user.created:ok
 admin/accounts/user/<id>/password/                       GET
 admin/accounts/user/<id>/password/                       POST allowed=user.password_set:ok
+admin/accounts/user/invite/                              GET
+admin/accounts/user/invite/                              POST allowed=user.created:ok,user.link_made:ok
+admin/accounts/user/<id>/link/                           GET
+admin/accounts/user/<id>/link/                           POST allowed=user.link_made:ok
+admin/accounts/user/<id>/factors/                        GET
+admin/accounts/user/<id>/factors/                        POST allowed=factor.reset:ok
 admin/accounts/user/<path:object_id>/                    GET
 admin/accounts/user/<path:object_id>/change/             GET
 admin/accounts/user/<path:object_id>/change/             POST allowed=user.disabled:ok,user.roles_changed:ok

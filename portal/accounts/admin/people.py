@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
+from allauth.mfa.models import Authenticator
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
@@ -15,16 +17,20 @@ from django.contrib.auth.forms import (
     UserChangeForm,
     UserCreationForm,
 )
-from django.db.models import Model
+from django.core.exceptions import ValidationError
+from django.db.models import Count, Exists, Model, OuterRef, Q
 from django.http import HttpRequest
+from django.urls import path
+from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from portal import audit
-from portal.accounts import roles, sessions
+from portal.accounts import people, roles, sessions
 from portal.accounts.adapter import forget_copied_addresses
+from portal.accounts.admin import person_pages
 from portal.accounts.admin.audited import AuditedAdmin, Changes
-from portal.accounts.models import User, administrators, lock_administrator_role
+from portal.accounts.models import OneTimeLink, User, administrators, lock_administrator_role
 
 
 class PasswordButton(ReadOnlyPasswordHashWidget):
@@ -77,10 +83,41 @@ class RoleFilter(admin.RelatedFieldListFilter):
         self.title = _("role")
 
 
+class FactorFilter(admin.SimpleListFilter):
+    title = _("second factor")
+    parameter_name = "factor"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [("yes", _("Yes")), ("no", _("No"))]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        wanted = {"yes": True, "no": False}.get(self.value() or "")
+        return queryset if wanted is None else queryset.filter(factor=wanted)
+
+
+def with_sign_in(found: Any) -> Any:
+    """Add whether people have a second factor, and how many sessions they have open, to the same query."""
+    factors = Authenticator.objects.filter(user=OuterRef("pk")).exclude(type=Authenticator.Type.RECOVERY_CODES)
+    is_open = Q(sessions__expire_date__gt=timezone.now())
+    return found.annotate(factor=Exists(factors), open_sessions=Count("sessions", filter=is_open, distinct=True))
+
+
 @admin.register(User)
 class UserAdmin(AuditedAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
-    list_display = ("username", "email", "first_name", "last_name", "role_list", "is_active", "last_login")
-    list_filter = ("is_active", ("groups", RoleFilter))
+    list_display = (
+        "username",
+        "display_name",
+        "role_list",
+        "is_active",
+        "awaits_approval",
+        "has_factor",
+        "session_count",
+        "last_login",
+    )
+    list_filter = ("is_active", "awaits_approval", FactorFilter, ("groups", RoleFilter))
+    actions = ("disable", "enable", "approve", "end_sessions")
+    change_list_template = "admin/people_list.html"
+    change_form_template = "admin/person.html"
     filter_horizontal = ()
     kind_added = "user.created"
     form = PersonForm
@@ -104,8 +141,8 @@ class UserAdmin(AuditedAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
     )
 
     def get_queryset(self, request: HttpRequest) -> Any:
-        people = super().get_queryset(request).prefetch_related("groups")
-        return people if request.user.is_superuser else people.filter(is_superuser=False)
+        found = with_sign_in(super().get_queryset(request).prefetch_related("groups"))
+        return found if request.user.is_superuser else found.filter(is_superuser=False)
 
     def kinds_changed(self, values: Changes) -> dict[str, Changes]:
         """Taking somebody's access or roles is another matter than a new name."""
@@ -120,6 +157,7 @@ class UserAdmin(AuditedAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
     def log_change(self, request: HttpRequest, obj: User, message: Any) -> Any:  # type: ignore[override]
         entry = super().log_change(request, obj, message)
         if SESSION_ENDING & set(self.kinds_changed(getattr(request, "audited_values", {}))):
+            OneTimeLink.objects.filter(user=obj).delete()  # whoever holds one could undo it
             sessions.end_others(obj, by=request.user, but=request.session.session_key)
         return entry
 
@@ -154,6 +192,53 @@ class UserAdmin(AuditedAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
     @admin.display(description=_("roles"))
     def role_list(self, user: User) -> str:
         return ", ".join(group.name for group in user.groups.all())
+
+    @admin.display(description=_("second factor"), boolean=True, ordering="factor")
+    def has_factor(self, user: Any) -> bool:
+        return bool(user.factor)
+
+    @admin.display(description=_("sessions"), ordering="open_sessions")
+    def session_count(self, user: Any) -> int:
+        return int(user.open_sessions)
+
+    @admin.action(description=_("Disable the chosen people"))
+    def disable(self, request: HttpRequest, chosen: Any) -> None:
+        self._do(request, chosen, people.disable)
+
+    @admin.action(description=_("Enable the chosen people"))
+    def enable(self, request: HttpRequest, chosen: Any) -> None:
+        self._do(request, chosen, people.enable)
+
+    @admin.action(description=_("Let the chosen people in"))
+    def approve(self, request: HttpRequest, chosen: Any) -> None:
+        self._do(request, chosen, people.approve)
+
+    @admin.action(description=_("End all sessions of the chosen people"))
+    def end_sessions(self, request: HttpRequest, chosen: Any) -> None:
+        self._do(request, chosen, people.end_sessions)
+
+    def _do(self, request: HttpRequest, chosen: Any, act: Callable[[User, Any], None]) -> None:
+        """Do it to each of the chosen, and say for whom it was refused."""
+        for person in chosen:
+            try:
+                act(person, request.user)
+            except ValidationError as error:
+                messages.error(request, f"{person}: {' '.join(error.messages)}")
+            else:
+                messages.success(request, _("%(name)s: done.") % {"name": person})
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
+        with audit.writing() if request.method == "POST" else nullcontext():
+            return super().changelist_view(request, extra_context)
+
+    def get_urls(self) -> list[Any]:
+        wrap = self.admin_site.admin_view
+        pages = [
+            path("invite/", wrap(person_pages.invite), name="accounts_user_invite"),
+            path("<id>/link/", wrap(person_pages.link), name="accounts_user_link"),
+            path("<id>/factors/", wrap(person_pages.factors), name="accounts_user_factors"),
+        ]
+        return [*pages, *super().get_urls()]
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False

@@ -9,8 +9,7 @@ from django.contrib import admin
 from django.contrib.auth.models import Group, Permission
 from django.core.exceptions import ValidationError
 from django.db.models import Count, Model, Q, QuerySet
-from django.http import HttpRequest
-from django.http.response import HttpResponseBase
+from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 
 from portal.accounts import roles
@@ -67,7 +66,7 @@ class RoleForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable 
         return self.initial.get("name") in roles.ROLES
 
     @property
-    def changed_data(self) -> list[str]:  # type: ignore[override]
+    def changed_data(self) -> list[str]:
         """Resetting changes the actions though nothing was ticked."""
         values = getattr(self, "cleaned_data", {})
         return [name for name in ("name", "actions") if name in values and values[name] != self.initial.get(name)]
@@ -110,7 +109,8 @@ class RoleAdmin(AuditedAdmin):
         return {"role.changed": values} if values else {}
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Group]:
-        return super().get_queryset(request).annotate(member_count=Count("user", distinct=True))
+        groups: QuerySet[Group] = super().get_queryset(request)
+        return groups.annotate(member_count=Count("user", distinct=True))
 
     @admin.display(description=_("people"))
     def people(self, group: Any) -> int:
@@ -120,8 +120,8 @@ class RoleAdmin(AuditedAdmin):
         super().save_related(request, form, formsets, change)
         form.instance.permissions.set(permissions_for(form.cleaned_data["actions"]))
 
-    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponseBase:
-        answer: HttpResponseBase = super().changelist_view(request, (extra_context or {}) | who_may_do_what())
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        answer: HttpResponse = super().changelist_view(request, (extra_context or {}) | who_may_do_what())
         return answer
 
     def get_fieldsets(self, request: HttpRequest, obj: Group | None = None) -> Any:
@@ -147,7 +147,7 @@ class RoleAdmin(AuditedAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
         """Only the team's own roles, and only while nobody has them."""
-        is_free = obj is None or (obj.name not in roles.ROLES and not obj.user_set.exists())  # type: ignore[attr-defined]
+        is_free = obj is None or (obj.name not in roles.ROLES and not obj.user_set.exists())
         return is_administrator(request.user) and is_free
 
 
