@@ -89,6 +89,10 @@ accounts/enrol/<str:token>/                               GET   410  410  410  4
 accounts/enrol/<str:token>/                               POST  410  410  410  410  410  410  410  410
 accounts/invite/<str:token>/                              GET   410  410  410  410  410  410  410  410
 accounts/invite/<str:token>/                              POST  410  410  410  410  410  410  410  410
+logo/<slug:digest>.png                                    GET   404  404  404  404  404  404  404  404
+logo/<slug:digest>.png                                    POST  405  405  405  405  405  405  405  405
+branding/<slug:digest>.css                                GET   404  404  404  404  404  404  404  404
+branding/<slug:digest>.css                                POST  405  405  405  405  405  405  405  405
 admin/                                                    GET   302  403  403  403  403  403  200  200
 admin/login/                                              GET   302  302  302  302  302  302  302  302
 admin/login/                                              POST  302  302  302  302  302  302  302  302
@@ -257,6 +261,7 @@ class Cast:
         path = "/" if route == "-" else f"/{route}"
         for pattern, value in {
             "<uid>-<key>": "1-set-password",
+            "<slug:digest>": "0" * 64,
             "<str:token>": "no-such-token",
             "<path:content_type_id>": "1",
             "<path:object_id>": str(key),

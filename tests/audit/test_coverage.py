@@ -149,6 +149,10 @@ accounts/invite/<str:token>/                             GET  anon=user.link_ref
     allowed=user.link_refused:denied
 accounts/invite/<str:token>/                             POST anon=user.link_refused:denied
     allowed=user.link_refused:denied
+logo/<slug:digest>.png                                   GET
+logo/<slug:digest>.png                                   POST
+branding/<slug:digest>.css                               GET
+branding/<slug:digest>.css                               POST
 admin/                                                   GET
 admin/login/                                             GET
 admin/login/                                             POST
