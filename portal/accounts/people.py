@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 
 from portal import audit
 from portal.accounts import one_time, sessions
+from portal.accounts.forms import InviteForm
 from portal.accounts.models import OneTimeLink, User, administrators, lock_administrator_role
 from portal.audit.kinds import Result
 
@@ -38,6 +39,21 @@ def refuse_greater(user: User, by: User) -> None:
     """Raise ValidationError where an administrator would take hold of a superuser."""
     if user.is_superuser and not by.is_superuser:
         raise ValidationError(_("Only superusers may do this to a superuser."))
+
+
+def add(form: InviteForm, by: User) -> User:
+    """Make the account of a valid form, without a password."""
+    form.instance.set_unusable_password()
+    user: User = form.save()
+    names = sorted(group.name for group in user.groups.all())
+    changes: dict[str, list[Any]] = {
+        name: [None, str(getattr(user, name))] for name in form.changed_data if name != "groups"
+    }
+    if names:
+        changes["groups"] = [None, names]
+    told = {"facts": {"fields": sorted(changes)}, "details": {"changes": changes}}
+    audit.record("user.created", **about(user, by), **told)
+    return user
 
 
 def make_link(user: User, by: User) -> str:

@@ -43,6 +43,7 @@ FORMS: dict[str, tuple[dict[str, str], dict[str, str]]] = {
     "accounts/password/reset/": ({"email": "tom@example.org"}, {"email": "nobody@example.org"}),
     f"{USER}add/": ({"username": "new", "password1": NEW, "password2": NEW}, {"username": ""}),
     f"{USER}invite/": ({"username": "new"}, {"username": ""}),
+    f"{USER}import/": ({"text": "username\nnew", "step": "all"}, {"text": "username\n=new", "step": "all"}),
     f"{USER}<id>/link/": ({}, {}),
     f"{USER}<id>/factors/": ({"reason": "lost phone"}, {"reason": ""}),
     f"{USER}<id>/password/": ({"password1": NEW, "password2": NEW}, {"password1": NEW, "password2": "other"}),
@@ -177,6 +178,8 @@ admin/accounts/user/<id>/password/                       GET
 admin/accounts/user/<id>/password/                       POST allowed=user.password_set:ok
 admin/accounts/user/invite/                              GET
 admin/accounts/user/invite/                              POST allowed=user.created:ok,user.link_made:ok
+admin/accounts/user/import/                              GET
+admin/accounts/user/import/                              POST allowed=user.created:ok,user.link_made:ok
 admin/accounts/user/<id>/link/                           GET
 admin/accounts/user/<id>/link/                           POST allowed=user.link_made:ok
 admin/accounts/user/<id>/factors/                        GET

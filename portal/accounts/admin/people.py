@@ -235,6 +235,7 @@ class UserAdmin(AuditedAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
         wrap = self.admin_site.admin_view
         pages = [
             path("invite/", wrap(person_pages.invite), name="accounts_user_invite"),
+            path("import/", wrap(person_pages.import_people), name="accounts_user_import"),
             path("<id>/link/", wrap(person_pages.link), name="accounts_user_link"),
             path("<id>/factors/", wrap(person_pages.factors), name="accounts_user_factors"),
         ]

@@ -14,34 +14,28 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
 
 from portal import audit
-from portal.accounts import people
+from portal.accounts import imports, people
+from portal.accounts.forms import InviteForm
 from portal.accounts.models import User
-
-
-class InviteForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable at run time
-    """A new person, who chooses their password themselves."""
-
-    class Meta:
-        model = User
-        fields = ("username", "first_name", "last_name", "email", "groups")
-        labels = {"groups": _("Roles")}
-        help_texts = {"groups": ""}
-        widgets = {"groups": forms.CheckboxSelectMultiple}
-
-    def save_person(self, by: User) -> User:
-        """Make the account without a password. Inside the caller's transaction."""
-        self.instance.set_unusable_password()
-        user: User = self.save()
-        names = sorted(group.name for group in user.groups.all())
-        values = {name: [None, str(getattr(user, name))] for name in self.changed_data if name != "groups"}
-        changes = values | ({"groups": [None, names]} if names else {})
-        told = {"facts": {"fields": sorted(changes)}, "details": {"changes": changes}}
-        audit.record("user.created", **people.about(user, by), **told)
-        return user
 
 
 class LinkForm(forms.Form):
     is_mailed = forms.BooleanField(label=_("Send the link by e-mail as well"), required=False)
+
+
+class ImportForm(forms.Form):
+    """A file of people, or its text. The preview sends the text again."""
+
+    file = forms.FileField(label=_("CSV file"), required=False)
+    text = forms.CharField(
+        label=_("Or its text"), required=False, strip=False, widget=forms.Textarea(attrs={"rows": 10, "cols": 80})
+    )
+
+    def clean(self) -> dict[str, Any]:
+        values: dict[str, Any] = super().clean() or self.cleaned_data
+        upload = values.get("file")
+        text = imports.decoded(upload.read(imports.MOST_BYTES + 1)) if upload else values.get("text", "")
+        return values | {"text": text, "lines": imports.read(text)}
 
 
 class FactorForm(forms.Form):
@@ -80,7 +74,7 @@ def invite(request: Any) -> HttpResponse:
     if not form.is_valid():
         return show(request, title, form=form, can_mail=bool(settings.MAILERS), button=_("Invite"))
     with audit.writing():
-        user = form.save_person(request.user)
+        user = people.add(form, request.user)
         link = people.make_link(user, request.user)
     mail_if_wanted(request, user, link)
     return show(request, title, person=user, link=link)
@@ -128,3 +122,31 @@ def factors(request: Any, id: str) -> HttpResponse:  # what Django's admin calls
         "set up a new second factor at the next sign-in."
     )
     return show(request, title, person=user, form=form, explanation=explanation, button=_("Remove second factors"))
+
+
+@require_http_methods(["GET", "POST"])
+def import_people(request: Any) -> HttpResponse:
+    """Show what a file would do, then add its people and show their links, once.
+
+    There is no file of the links to download: it would lie in a folder with everybody's way in.
+    """
+    form = ImportForm(request.POST, request.FILES) if request.method == "POST" else ImportForm()
+    if not form.is_valid():
+        return show_import(request, form=form)
+    step = request.POST.get("step")
+    if step in ("all", "good"):
+        with audit.writing():
+            lines = imports.read(form.cleaned_data["text"])  # again, now that nobody else adds people
+            good = [line for line in lines if not line.problems]
+            if good and (step == "good" or len(good) == len(lines)):
+                added = [people.add(line.form, request.user) for line in good]
+                return show_import(request, added=[(user, people.make_link(user, request.user)) for user in added])
+    lines = form.cleaned_data["lines"]
+    bad = sum(bool(line.problems) for line in lines)
+    context = {"lines": lines, "bad": bad, "good": len(lines) - bad, "text": form.cleaned_data["text"]}
+    return show_import(request, **context)
+
+
+def show_import(request: HttpRequest, **context: Any) -> HttpResponse:
+    whole = {**admin.site.each_context(request), "title": _("Import people"), "opts": User._meta, **context}
+    return render(request, "admin/import.html", whole)
