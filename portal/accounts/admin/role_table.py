@@ -121,7 +121,9 @@ class RoleAdmin(AuditedAdmin):
         form.instance.permissions.set(permissions_for(form.cleaned_data["actions"]))
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        answer: HttpResponse = super().changelist_view(request, (extra_context or {}) | who_may_do_what())
+        answer: HttpResponse = super().changelist_view(
+            request, {"title": _("Roles")} | (extra_context or {}) | who_may_do_what()
+        )
         return answer
 
     def get_fieldsets(self, request: HttpRequest, obj: Group | None = None) -> Any:
