@@ -57,7 +57,7 @@ def refuse(request: HttpRequest, page: Page) -> HttpResponse:
 def find(token: str) -> OneTimeLink | None:
     """Return the link with which somebody may choose a password now."""
     for purpose in PASSWORD_PURPOSES:
-        links = OneTimeLink.objects.valid(purpose, token).filter(user__is_active=True)
+        links = OneTimeLink.objects.valid(purpose, token).filter(user__is_active=True, user__awaits_approval=False)
         if link := links.select_related("user").first():
             return link
     return None

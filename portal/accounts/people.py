@@ -62,6 +62,8 @@ def make_link(user: User, by: User) -> str:
     refuse_greater(user, by)
     if not user.is_active:
         raise ValidationError(_("This account is disabled. Enable it first."))
+    if user.awaits_approval:
+        raise ValidationError(_("This person awaits approval. Let them in first."))
     purpose = OneTimeLink.Purpose.RESET if user.has_usable_password() else OneTimeLink.Purpose.INVITE
     OneTimeLink.objects.filter(user=user, purpose__in=one_time.PASSWORD_PURPOSES).delete()
     token = OneTimeLink.objects.issue(purpose, user)

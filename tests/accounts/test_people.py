@@ -201,3 +201,9 @@ def test_the_list_says_who_has_a_second_factor_and_sessions(office, agent, brows
     for value, expected in {"yes": ["agent"], "no": ["admin"]}.items():
         found = office.get(f"{LIST}?factor={value}").context["cl"].queryset
         assert [person.username for person in found] == expected
+
+
+def test_somebody_who_awaits_approval_gets_no_link(office, agent):
+    User.objects.filter(pk=agent.pk).update(awaits_approval=True)
+    assert "Let them in first" in office.post(f"{LIST}{agent.pk}/link/").content.decode()
+    assert not OneTimeLink.objects.exists()
