@@ -12,7 +12,7 @@ COPY templates /app/templates
 COPY static /app/static
 WORKDIR /app
 # Hashed static files are part of the image, so that it runs on a read-only root.
-RUN SECRET_KEY=only-for-collecting-static-files STATIC_ROOT=/app/collected \
+RUN SECRET_KEY=none STATIC_ROOT=/app/collected \
     /opt/venv/bin/python -c "import os, django; os.environ['DJANGO_SETTINGS_MODULE'] = 'portal.settings'; django.setup(); \
 from invitations import static_files; static_files.ensure_collected()" \
  && /opt/venv/bin/python -m compileall -q /app /opt/venv \

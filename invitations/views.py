@@ -14,10 +14,12 @@ from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.http import Http404, HttpResponse, HttpResponseBadRequest, HttpResponseRedirect, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django_htmx.http import HttpResponseClientRedirect
 
 from invitations import actions, rhythm
 from invitations.board import Board, scope_of
@@ -26,8 +28,10 @@ from invitations.forms import CreateForm, RenameForm
 from invitations.models import Invitation, Policy, Status
 from invitations.presentation import Row, tag_of, timeline
 from invitations.tokens import new_token, sound
-from portal.accounts import roles
+from portal import audit
+from portal.accounts import factors, roles
 from portal.accounts.access import Access, SignedInRequest, require
+from portal.audit.kinds import Result
 from portal.getscreen.types import ConnectLink
 
 HISTORY_PAGE = 50
@@ -203,8 +207,10 @@ def share_message(invitation: Invitation, policy: Policy) -> str:
 @require(roles.CONNECT)
 def connect(request: SignedInRequest, public_id: str) -> HttpResponse:
     """Fetch a single-use link for a person's click and send the browser there, once."""
-    refuse_prefetch(request)
     invitation = find(request, public_id)
+    minutes = policy_of(request).fresh_factor_minutes
+    if minutes and not factors.is_fresh(request, minutes * 60):
+        return ask_to_confirm(request, invitation)
     link = actions.connect(
         invitation=invitation,
         by=request.user,
@@ -214,10 +220,23 @@ def connect(request: SignedInRequest, public_id: str) -> HttpResponse:
     return OneTimeRedirect(link)
 
 
-def refuse_prefetch(request: SignedInRequest) -> None:
-    purposes = request.headers.get("Sec-Purpose", "") + request.headers.get("Purpose", "")
-    if "prefetch" in purposes or "preview" in purposes:
-        raise PermissionDenied
+def ask_to_confirm(request: SignedInRequest, invitation: Invitation) -> HttpResponse:
+    """Send the person to confirm that it is them, and from there to the invitation's page, to press Connect again.
+
+    The press is not kept: what a person confirms now, they also want now.
+    """
+    audit.record(
+        "access.fresh_factor_asked",
+        result=Result.DENIED,
+        actor=request.user,
+        target_type="invitation",
+        target_id=invitation.public_id,
+        target_label=invitation.display_name,
+    )
+    target = factors.confirm_for_connect(request, reverse("invitation", kwargs={"public_id": invitation.public_id}))
+    if request.headers.get("HX-Request") == "true":
+        return HttpResponseClientRedirect(target)
+    return redirect(target)
 
 
 @require_http_methods(["GET", "POST"])
@@ -260,7 +279,6 @@ def manageable(request: SignedInRequest, public_id: str) -> Invitation:
 @require(roles.SEE_CODES)
 def preview(request: SignedInRequest, public_id: str) -> HttpResponse:
     """Show the client's desktop, fetched by the server. The picture stays in no cache."""
-    refuse_prefetch(request)
     invitation = find(request, public_id)
     if not (invitation.has_preview and invitation.is_open):
         raise Http404

@@ -1,17 +1,27 @@
 """Start-up checks with ids: a dangerous or impossible configuration is refused before anybody relies on it."""
 
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from ssl import SSLError
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Warning, register
+from django.core.checks import ERROR, CheckMessage, Error, Warning, register
 
 from portal.audit import syslog
 from portal.getscreen import client
+from portal.getscreen.links import is_loopback
 
-SHORTEST_KEY = 20  # characters; Django itself warns below 50
+TOLERATED = ("mail.E001",)  # mails that are written to a folder, as in a lab
+SHORTEST_KEY = 50  # characters
+FEWEST_CHARACTERS = 10  # different ones
+
+
+def is_dangerous(message: CheckMessage) -> bool:
+    """Say whether the portal must not run with it. What is not is unwise at most."""
+    return message.level >= ERROR and message.id not in TOLERATED
 
 
 @register()
@@ -63,28 +73,61 @@ def check_hosts(**_: Any) -> list[CheckMessage]:
 
 
 @register()
-def check_secret_key(**_: Any) -> list[CheckMessage]:
-    """Refuse a key that can be guessed: whoever has it can forge password resets."""
-    if len(settings.SECRET_KEY) < SHORTEST_KEY:
-        hint = 'python3 -c "import secrets; print(secrets.token_urlsafe(50))" makes one.'
-        return [Error(f"SECRET_KEY is shorter than {SHORTEST_KEY} characters.", hint=hint, id="portal.E007")]
-    return []
+def check_secret_keys(**_: Any) -> list[CheckMessage]:
+    """Refuse a key that can be guessed: whoever has it can forge password resets and read second factors."""
+    hint = 'python3 -c "import secrets; print(secrets.token_urlsafe(50))" makes one.'
+    keys = {"SECRET_KEY": [settings.SECRET_KEY], "SECRET_KEY_FALLBACKS": settings.SECRET_KEY_FALLBACKS}
+    return [
+        Error(
+            f"{name} must be random and have {SHORTEST_KEY} characters or more. This one can be guessed.",
+            hint=hint,
+            id="portal.E007",
+        )
+        for name, values in keys.items()
+        if any(is_weak(value) for value in values)
+    ]
+
+
+def is_weak(key: str) -> bool:
+    return len(key) < SHORTEST_KEY or len(set(key)) < FEWEST_CHARACTERS or key.startswith("django-insecure-")
 
 
 @register(deploy=True)
-def check_second_factor(**_: Any) -> list[CheckMessage]:
-    if settings.REQUIRE_MFA != "off":
-        hint = "Protect the sign-in by other means meanwhile; REQUIRE_MFA=off says that you know."
-        return [Warning("REQUIRE_MFA is set, but this release has no second factor yet.", hint=hint, id="portal.W003")]
-    return []
+def check_encryption(**_: Any) -> list[CheckMessage]:
+    """Refuse passwords in the clear and code in error pages, unless somebody has said so and nobody else is near."""
+    return list(encryption_problems())
 
 
-@register(deploy=True)
-def check_plain_http(**_: Any) -> list[CheckMessage]:
+def encryption_problems() -> Iterator[CheckMessage]:
+    address = urlsplit(settings.PUBLIC_URL)
+    is_public = not is_loopback(address.hostname or "")
+    if settings.DEBUG and is_public:
+        hint = "Remove DEBUG: error pages would show code and settings to everybody."
+        yield Error(f"DEBUG is on, and PUBLIC_URL is {settings.PUBLIC_URL}.", hint=hint, id="portal.E010")
     if settings.INSECURE_HTTP and not settings.DEMO:
         hint = "Put a TLS proxy in front and remove INSECURE_HTTP as soon as more than this machine uses it."
-        return [Warning("INSECURE_HTTP: passwords and sessions travel unencrypted.", hint=hint, id="portal.W001")]
+        yield Warning("INSECURE_HTTP: passwords and sessions travel unencrypted.", hint=hint, id="portal.W001")
+    elif address.scheme == "http" and not settings.INSECURE_HTTP:
+        hint = "Set it to the address that people open, https://…, or INSECURE_HTTP=1 in a lab."
+        yield Error(f"PUBLIC_URL is {settings.PUBLIC_URL}, without encryption.", hint=hint, id="portal.E011")
+
+
+@register()
+def check_proxies(**_: Any) -> list[CheckMessage]:
+    if any(network.prefixlen == 0 for network in settings.TRUSTED_PROXIES):
+        hint = "List the proxy's own addresses: anybody could choose the address that the audit log keeps."
+        return [Error("TRUSTED_PROXIES trusts every address.", hint=hint, id="portal.E012")]
     return []
+
+
+@register(deploy=True)
+def check_secret_files(**_: Any) -> list[CheckMessage]:
+    """Warn about secrets that every account of the machine can read. A container's mounted ones are its own."""
+    return [
+        Warning(f"Everybody on this machine can read {file}.", hint=f"chmod o= {file}", id="portal.W004")
+        for file in settings.SECRET_FILES
+        if not file.is_relative_to("/run/secrets") and file.stat().st_mode & stat.S_IROTH
+    ]
 
 
 @register(deploy=True)

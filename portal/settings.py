@@ -27,9 +27,11 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 RELEASE = "0.1.0"
 
 env = environ.Env.ENVIRON
+SECRET_FILES: list[Path] = []  # that secrets were read from, for the check of who may read them
 env_file = Path(env.get("ENV_FILE") or BASE_DIR / ".env")
 if env_file.is_file():
     environ.Env.read_env(env_file, encoding="utf-8")
+    SECRET_FILES.append(env_file)
 
 
 def text(name: str, default: str = "") -> str:
@@ -48,6 +50,7 @@ def secret(name: str, *, default_file: Path | None = None, required: bool = True
             value = Path(file).read_text(encoding="utf-8").strip()
         except OSError as error:
             raise ImproperlyConfigured(f"{name}_FILE: cannot read {file} ({error.strerror}).") from None
+        SECRET_FILES.append(Path(file))
     if required and not value:
         raise ImproperlyConfigured(f"Set {name} (or {name}_FILE) in the environment or in .env.")
     return value
@@ -169,8 +172,10 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "portal.audit.origin.RememberOrigin",
+    "portal.fetch_metadata.FetchMetadata",
     "portal.middleware.SignInRequired",
     "portal.accounts.middleware.RecordDenials",
+    "portal.accounts.middleware.SecondFactorRequired",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "allauth.account.middleware.AccountMiddleware",
@@ -297,6 +302,26 @@ ACCOUNT_RATE_LIMITS = {
     "reauthenticate": "5/m/user",
 }
 ACCOUNT_DEFAULT_HTTP_PROTOCOL = urlsplit(PUBLIC_URL).scheme
+MFA_ADAPTER = "portal.accounts.factors.FactorAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_FORMS = {
+    "authenticate": "portal.accounts.factor_forms.AuthenticateForm",
+    "authenticate_webauthn": "portal.accounts.factor_forms.AuthenticateWebAuthnForm",
+    "reauthenticate": "portal.accounts.factor_forms.ReauthenticateForm",
+    "reauthenticate_webauthn": "portal.accounts.factor_forms.ReauthenticateWebAuthnForm",
+    "login_webauthn": "portal.accounts.factor_forms.LoginWebAuthnForm",
+    "edit_webauthn": "portal.accounts.factor_forms.EditWebAuthnForm",
+}
+MFA_TOTP_ISSUER = "Getscreen portal"
+MFA_TOTP_TOLERANCE = 0  # a code is good in its own 30 seconds only
+MFA_RECOVERY_CODE_COUNT = 10
+MFA_RECOVERY_CODE_DIGITS = 10
+MFA_RECOVERY_CODES_SHOW_ONCE = True
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_WEBAUTHN_USER_VERIFICATION = "required"  # so that every passkey can be the only step
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = INSECURE_HTTP  # our forms still take no origin but that of PUBLIC_URL
+MFA_ALLOW_UNVERIFIED_EMAIL = True  # addresses are the administrators' business here, not allauth's
+MFA_RATE_LIMITS = {"webauthn_login": "60/m/ip"}
 
 # --- E-mail ----------------------------------------------------------------------------------------
 

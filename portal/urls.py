@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.urls import include, path
 
-from portal import views
+from portal import self_check, views
 from portal.accounts import access, roles
 from portal.audit import export_page
 from portal.audit import views as audit
@@ -15,6 +15,7 @@ urlpatterns = [
     path("audit/<int:seq>/", access.require(*access.AUDIT)(audit.event), name="audit_event"),
     path("audit/export/", access.require(roles.AUDIT_ALL)(export_page.export), name="audit_export"),
     path("accounts/", include("portal.accounts.urls")),
+    path("admin/self-check/", admin.site.admin_view(self_check.page), name="self_check"),
     path("admin/", admin.site.urls),
 ]
 

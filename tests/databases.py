@@ -52,7 +52,7 @@ class Database:
             "PATH": os.environ["PATH"],
             "PYTHONWARNINGS": "ignore",
             "ENV_FILE": "none",
-            "SECRET_KEY": "a-key-for-tests-only-and-nothing-else-0123456789",
+            "SECRET_KEY": "a-key-for-tests-only-and-nothing-else-0123456789-0123456789",
             "GETSCREEN_API_KEY": "test-key-not-real",
             "DATABASE_URL": self.url,
             "AUDIT_KEY_FILE": str(self.folder / "audit.pem"),

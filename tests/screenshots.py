@@ -88,7 +88,7 @@ class People:
             page.goto("/accounts/login/")
             page.locator("[name=login]").fill(name)
             page.locator("[name=password]").fill(PASSWORD)
-            page.get_by_role("button", name="Sign in").click()
+            page.get_by_role("button", name="Sign in", exact=True).click()
             page.get_by_role("heading", name="Board").wait_for()
         return self._contexts[name].pages[0]
 

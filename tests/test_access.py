@@ -75,6 +75,32 @@ accounts/inactive/                                        GET   200  200  200  2
 accounts/inactive/                                        POST  405  405  405  405  405  405  405  405
 accounts/reauthenticate/                                  GET   302  200  200  200  200  200  200  200
 accounts/reauthenticate/                                  POST  302  200  200  200  200  200  200  200
+accounts/reauthenticate/code/                             GET   302  302  302  302  302  302  302  302
+accounts/reauthenticate/code/                             POST  302  302  302  302  302  302  302  302
+accounts/reauthenticate/passkey/                          GET   302  302  302  302  302  302  302  302
+accounts/reauthenticate/passkey/                          POST  302  302  302  302  302  302  302  302
+accounts/login/code/                                      GET   302  302  302  302  302  302  302  302
+accounts/login/code/                                      POST  302  302  302  302  302  302  302  302
+accounts/login/passkey/                                   GET   302  302  302  302  302  302  302  302
+accounts/login/passkey/                                   POST  302  302  302  302  302  302  302  302
+accounts/security/                                        GET   302  200  200  200  200  200  200  200
+accounts/security/                                        POST  302  405  405  405  405  405  405  405
+accounts/security/app/                                    GET   302  302  302  302  302  302  302  302
+accounts/security/app/                                    POST  302  302  302  302  302  302  302  302
+accounts/security/app/qr/                                 GET   302  404  404  404  404  404  404  404
+accounts/security/app/qr/                                 POST  302  405  405  405  405  405  405  405
+accounts/security/app/remove/                             GET   302  404  404  404  404  404  404  404
+accounts/security/app/remove/                             POST  302  404  404  404  404  404  404  404
+accounts/security/passkeys/add/                           GET   302  302  302  302  302  302  302  302
+accounts/security/passkeys/add/                           POST  302  302  302  302  302  302  302  302
+accounts/security/passkeys/<int:pk>/rename/               GET   302  302  302  302  302  302  302  302
+accounts/security/passkeys/<int:pk>/rename/               POST  302  302  302  302  302  302  302  302
+accounts/security/passkeys/<int:pk>/remove/               GET   302  302  302  302  302  302  302  302
+accounts/security/passkeys/<int:pk>/remove/               POST  302  302  302  302  302  302  302  302
+accounts/security/codes/                                  GET   302  404  404  404  404  404  404  404
+accounts/security/codes/                                  POST  302  405  405  405  405  405  405  405
+accounts/security/codes/new/                              GET   302  302  302  302  302  302  302  302
+accounts/security/codes/new/                              POST  302  302  302  302  302  302  302  302
 accounts/password/change/                                 GET   302  200  200  200  200  200  200  200
 accounts/password/change/                                 POST  302  200  200  200  200  200  200  200
 accounts/password/reset/                                  GET   200  200  200  200  200  200  200  200
@@ -104,6 +130,8 @@ admin/password_change/done/                               GET   302  403  403  4
 admin/autocomplete/                                       GET   302  403  403  403  403  403  403  403
 admin/jsi18n/                                             GET   302  403  403  403  403  403  200  200
 admin/r/<path:content_type_id>/<path:object_id>/          GET   302  403  403  403  403  403  404  404
+admin/self-check/                                         GET   302  403  403  403  403  403  200  200
+admin/self-check/                                         POST  302  403  403  403  403  403  200  200
 admin/forwarding/                                         GET   302  403  403  403  403  403  200  200
 admin/forwarding/                                         POST  302  403  403  403  403  403  302  302
 admin/<app>/                                              GET   302  403  403  403  403  403  200  200
@@ -178,7 +206,7 @@ OWNED = ("<slug:public_id>", "<int:seq>")  # invitations and events are somebody
 OTHER_METHODS = ("HEAD", "OPTIONS", "PUT", "PATCH", "DELETE", "TRACE")
 # Everybody's, with or without an account; `tests/test_architecture.py` says why.
 PUBLIC = {route for route, _, anon, *_ in (line.split() for line in TABLE.strip().splitlines()) if anon != "302"}
-PUBLIC.add("accounts/logout/")
+PUBLIC |= {"accounts/logout/", "accounts/login/passkey/"}
 # Effects of these at the vendor are what the POST is for.
 ACTING = {
     "invitations/new/",
@@ -265,6 +293,7 @@ class Cast:
             "<uid>-<key>": "1-set-password",
             "<slug:digest>": "0" * 64,
             "<str:token>": "no-such-token",
+            "<int:pk>": "1",
             "<path:content_type_id>": "1",
             "<path:object_id>": str(key),
             "<id>": str(self.somebody.pk),

@@ -32,6 +32,8 @@ WRITTEN_HERE = [
 # What answers without a session, and why.
 PUBLIC = {
     "accounts/login/": "the door",
+    "accounts/login/code/": "the second step of the door, for those who have passed the first",
+    "accounts/login/passkey/": "the door, by passkey alone",
     "accounts/logout/": "sends those who are out already to the door",
     "accounts/signup/": "always 404; allauth needs the name",
     "accounts/inactive/": "tells a disabled person so",

@@ -13,13 +13,14 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from time import monotonic, sleep
+from time import monotonic, sleep, time
 
 import pytest
 import requests
 
 from portal.getscreen.simulator import Simulator
 from tests import chain
+from tests.accounts import second_steps
 from tests.installation import PASSWORD, Installation, vendor_on_a_port, wait_until
 
 AT_ONCE = 20
@@ -242,3 +243,22 @@ def test_watchers_share_one_lease_whatever_happens_to_them(tmp_path):
         sleeper.terminate()
         sleeper.wait(timeout=20)
         assert watching.token() == ""
+
+
+GIVE_APP = """
+from allauth.mfa.totp.internal.auth import TOTP
+from portal.accounts.models import User
+TOTP.activate(User.objects.get(username="careful"), {seed!r})
+"""
+
+
+def test_a_code_lets_one_of_many_in_whichever_process_they_reach(running):
+    _, portal = running
+    portal.manage("shell", "-c", GIVE_APP.format(seed=second_steps.SEED))
+    people = [Person(portal, "careful") for _ in range(4)]
+    wait_until(lambda: time() % 30 < 20, says="a half minute that begins")  # none ends between the tries
+    code = second_steps.code()
+    answers = at_once(lambda number: people[number].post("/accounts/login/code/", code=code), 4)
+    assert Counter(answer.status_code for answer in answers) == {302: 1, 422: 3}
+    late = Person(portal, "careful").post("/accounts/login/code/", code=code)
+    assert late.status_code == 422

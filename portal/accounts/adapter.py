@@ -11,13 +11,17 @@ from allauth.account.models import EmailAddress
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import ValidationError
+from django.core.mail import send_mail
+from django.db import transaction
 from django.db.models import Q
 from django.http import HttpRequest
+from django.template.loader import render_to_string
 from django.urls import reverse
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from portal import audit
-from portal.accounts import sessions
+from portal.accounts import factors, sessions
 from portal.accounts.models import User
 from portal.audit import strangers
 from portal.audit.kinds import Result
@@ -71,7 +75,8 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
             with audit.writing():
                 super().login(request, user)
                 forget_copied_addresses(user)
-                audit.record("signin.ok", result=Result.OK, actor=user)
+                steps = factors.methods(request, user)
+                audit.record("signin.ok", result=Result.OK, actor=user, facts={"methods": steps})
         except audit.Unavailable:
             request.user = AnonymousUser()  # Django has set it already, and the page that refuses would greet them
             raise
@@ -89,6 +94,23 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         else:
             audit.record("reauthentication.failed", result=Result.DENIED, actor=user)
         return is_confirmed
+
+    def get_login_stages(self) -> list[str]:
+        ours = {"allauth.mfa.stages.AuthenticateStage": "portal.accounts.factors.SecondStep"}
+        return [ours.get(stage, stage) for stage in super().get_login_stages()]
+
+    def is_reauthentication_required(self, *, app: str, **more: Any) -> bool:
+        """Take a sign-in of a moment ago for the confirmation that changes of factors need."""
+        needs = bool(super().is_reauthentication_required(app=app, **more))
+        return needs and not factors.is_fresh(self.request, factors.FRESH_SECONDS)
+
+    def send_notification_mail(
+        self, template_prefix: str, user: User, context: dict[str, Any] | None = None, email: str | None = None
+    ) -> None:
+        """Tell the person of a change of their factors, once it is certain, and where mails can be sent."""
+        if template_prefix.startswith("mfa/email/") and settings.MAILERS and user.email:
+            what = f"{template_prefix.removeprefix('mfa/email/')}.txt"
+            transaction.on_commit(lambda: mail_change(user, what))
 
     def get_password_change_redirect_url(self, request: HttpRequest) -> str:
         return reverse("board")
@@ -123,6 +145,16 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
             target_id=str(user.pk),
             target_label=user.username,
         )
+
+
+def mail_change(user: User, what: str) -> None:
+    """Mail what has changed. A mail server that fails does not undo it."""
+    change = render_to_string(f"mfa/messages/{what}", {"MFA_RECOVERY_CODES_SHOW_ONCE": True}).strip()
+    text = render_to_string("mfa/email/changed.txt", {"person": user, "change": change, "address": settings.PUBLIC_URL})
+    try:
+        send_mail(gettext("Your sign-in was changed"), text, settings.DEFAULT_FROM_EMAIL, [user.email])
+    except OSError:  # what smtplib and sockets raise
+        logger.exception("The mail about a change of factors could not be sent.")
 
 
 def forget_copied_addresses(user: User) -> None:

@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 from allauth.account.auth_backends import AuthenticationBackend
+from allauth.mfa.models import Authenticator
 from django.contrib.auth.models import Group, Permission
-from django.db.models import OuterRef, Q, QuerySet, StringAgg, Subquery, Value
+from django.db.models import Exists, OuterRef, Q, QuerySet, StringAgg, Subquery, Value
 from django.db.models.functions import Concat
 
 from portal.accounts.models import User
@@ -33,7 +34,7 @@ class Backend(AuthenticationBackend):  # type: ignore[misc]
 
 
 def with_permissions() -> QuerySet[User]:
-    """People with `permission_names`: those of their roles and their own, between spaces."""
+    """People with `permission_names`, those of their roles and their own, between spaces; and `has_factor`."""
     # Subqueries, not joins: these read one person's roles, a join everybody's who has them.
     roles = User.groups.through.objects.filter(user=OuterRef(OuterRef(OuterRef("pk"))))
     of_roles = Group.permissions.through.objects.filter(group__in=roles.values("group"))
@@ -42,7 +43,9 @@ def with_permissions() -> QuerySet[User]:
     name = Concat("content_type__app_label", Value("."), "codename")
     permissions = Permission.objects.filter(theirs).order_by().annotate(one=Value(1)).values("one")
     names = Subquery(permissions.annotate(names=StringAgg(name, Value(" "))).values("names"))
-    return User.objects.annotate(permission_names=names)
+    # Recovery codes are no factor by themselves.
+    factors = Authenticator.objects.filter(user=OuterRef("pk")).exclude(type=Authenticator.Type.RECOVERY_CODES)
+    return User.objects.annotate(permission_names=names, has_factor=Exists(factors))
 
 
 people = ByKey(with_permissions)

@@ -1,16 +1,64 @@
-"""Every refusal is an event, whatever view, guard or limit it came from."""
+"""The one door behind the sign-in, and the events about refusals, whatever view, guard or limit they came from."""
 
 from collections.abc import Callable
 from http import HTTPStatus
 
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.urls import reverse
+from django.utils.http import urlencode
+from django_htmx.http import HttpResponseClientRedirect
 
 from portal import audit
+from portal.accounts import factors
 from portal.audit import strangers
 from portal.audit.kinds import Result
 from portal.audit.origin import path_of
+from portal.middleware import page_to_return_to
+
+# All that is open to a session that has not passed a second factor: to set one up, or to show it; and the way out.
+SETTING_UP = frozenset(
+    {
+        "account_logout",
+        "account_reauthenticate",
+        "mfa_index",
+        "mfa_activate_totp",
+        "mfa_totp_qr",
+        "mfa_add_webauthn",
+    }
+)
+SHOWING = frozenset({"account_logout", "mfa_reauthenticate", "mfa_reauthenticate_webauthn"})
+
+
+class SecondFactorRequired:
+    """Let a session that has shown a password only see nothing, where a second factor is demanded.
+
+    Asked on every request, polls and administration included, and answered without a question to the
+    database: the session says what was shown, and the person was loaded with the rest.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        return self.get_response(request)
+
+    def process_view(self, request: HttpRequest, view: object, args: object, kwargs: object) -> HttpResponse | None:
+        user = request.user
+        if not user.is_authenticated or factors.is_strong(request) or not factors.is_demanded(user):
+            return None
+        is_shown = factors.has_factor(user)
+        match = request.resolver_match
+        if match is not None and match.view_name in (SHOWING if is_shown else SETTING_UP):
+            return None
+        if is_shown:
+            target = factors.confirmation_page(request, page_to_return_to(request))
+        else:
+            target = f"{reverse('mfa_index')}?{urlencode({'next': page_to_return_to(request)})}"
+        if request.headers.get("HX-Request") == "true":
+            return HttpResponseClientRedirect(target)
+        return HttpResponse(status=HTTPStatus.FOUND, headers={"Location": target})
 
 
 class RecordDenials:

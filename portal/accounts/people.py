@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from allauth.mfa.models import Authenticator
 from django.core.exceptions import ValidationError
 from django.core.mail import send_mail
 from django.utils.translation import gettext as _
 
 from portal import audit
-from portal.accounts import one_time, sessions
+from portal.accounts import factors, one_time, sessions
 from portal.accounts.forms import InviteForm
 from portal.accounts.models import OneTimeLink, User, administrators, lock_administrator_role
 from portal.audit.kinds import Result
@@ -84,9 +83,8 @@ def reset_factors(user: User, by: User, reason: str) -> int:
     """Remove the person's second factors and end their sessions; return how many there were."""
     refuse_oneself(user, by)
     refuse_greater(user, by)
-    count: int = Authenticator.objects.filter(user=user).delete()[0]
+    count = factors.reset(user, by=by)
     audit.record("factor.reset", **about(user, by), facts={"count": count}, details={"reason": reason})
-    sessions.end_others(user, by=by)
     return count
 
 

@@ -5,6 +5,7 @@ from django.contrib.auth.decorators import login_not_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import path, re_path
 
+from portal.accounts import factor_views as factors
 from portal.accounts import one_time, views
 
 
@@ -18,7 +19,36 @@ urlpatterns = [
     path("logout/", allauth.logout, name="account_logout"),
     path("signup/", signup, name="account_signup"),
     path("inactive/", allauth.account_inactive, name="account_inactive"),
-    path("reauthenticate/", views.recorded(allauth.reauthenticate), name="account_reauthenticate"),
+    path("reauthenticate/", views.recorded(factors.Confirm.as_view()), name="account_reauthenticate"),
+    path("reauthenticate/code/", views.recorded(factors.ConfirmByCode.as_view()), name="mfa_reauthenticate"),
+    path(
+        "reauthenticate/passkey/",
+        views.recorded(factors.ConfirmByPasskey.as_view()),
+        name="mfa_reauthenticate_webauthn",
+    ),
+    path("login/code/", views.recorded(factors.Authenticate.as_view()), name="mfa_authenticate"),
+    path(
+        "login/passkey/",
+        login_not_required(views.recorded(factors.LoginByPasskey.as_view())),
+        name="mfa_login_webauthn",
+    ),
+    path("security/", factors.index, name="mfa_index"),
+    path("security/app/", views.recorded(factors.AddApp.as_view()), name="mfa_activate_totp"),
+    path("security/app/qr/", factors.app_qr, name="mfa_totp_qr"),
+    path("security/app/remove/", views.recorded(factors.RemoveApp.as_view()), name="mfa_deactivate_totp"),
+    path("security/passkeys/add/", views.recorded(factors.AddPasskey.as_view()), name="mfa_add_webauthn"),
+    path(
+        "security/passkeys/<int:pk>/rename/",
+        views.recorded(factors.RenamePasskey.as_view()),
+        name="mfa_edit_webauthn",
+    ),
+    path(
+        "security/passkeys/<int:pk>/remove/",
+        views.recorded(factors.RemovePasskey.as_view()),
+        name="mfa_remove_webauthn",
+    ),
+    path("security/codes/", factors.ShowCodes.as_view(), name="mfa_view_recovery_codes"),
+    path("security/codes/new/", views.recorded(factors.NewCodes.as_view()), name="mfa_generate_recovery_codes"),
     path("password/change/", views.recorded(allauth.password_change), name="account_change_password"),
     path("password/reset/", views.password_reset, name="account_reset_password"),
     path("password/reset/done/", allauth.password_reset_done, name="account_reset_password_done"),

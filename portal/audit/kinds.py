@@ -48,11 +48,24 @@ KINDS: dict[str, Kind] = {
     "signin.limited": Kind(
         _("Limited sign-in"), _("was stopped"), _("was stopped after too many tries to sign in as “%(claimed)s”")
     ),
+    "signin.factor_failed": Kind(
+        _("Wrong second step"), _("showed a second factor"), _("failed to show a second factor")
+    ),
     "signout": Kind(_("Sign-out"), _("signed out")),
     "session.ended": Kind(_("Session ended"), _("ended %(count)s other sessions of %(target)s")),
     "reauthentication.ok": Kind(_("Password asked again"), _("confirmed the password")),
     "reauthentication.failed": Kind(
         _("Failed confirmation"), _("confirmed the password"), _("failed to confirm the password")
+    ),
+    "factor.added": Kind(_("Factor added"), _("added a second factor (%(type)s) for %(target)s")),
+    "factor.removed": Kind(_("Factor removed"), _("removed a second factor (%(type)s) of %(target)s")),
+    "factor.renamed": Kind(_("Passkey renamed"), _("renamed a passkey of %(target)s")),
+    "factor.recovery_codes": Kind(_("Recovery codes made"), _("made new recovery codes for %(target)s")),
+    "factor.confirmed": Kind(_("Factor asked again"), _("confirmed with a second factor (%(type)s)")),
+    "access.fresh_factor_asked": Kind(
+        _("Confirmation asked"),
+        _("confirmed before a connection"),
+        _("was asked to confirm before connecting to %(target)s"),
     ),
     "password.changed": Kind(_("Password changed"), _("changed the own password")),
     "password.reset": Kind(_("Password reset"), _("set a new password by e-mail link")),
@@ -94,6 +107,9 @@ KINDS: dict[str, Kind] = {
     "access.denied": Kind(_("Page refused"), _("opened %(target)s"), _("was refused %(target)s")),
     "access.csrf": Kind(
         _("Unverified form"), _("sent a form"), _("sent a form to %(target)s that could not be verified")
+    ),
+    "access.embedded": Kind(
+        _("Embedded elsewhere"), _("opened %(target)s"), _("met another site that tried to embed %(target)s")
     ),
     "access.limited": Kind(
         _("Limit reached"), _("reached a limit"), _("was stopped at %(target)s after too many tries")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
+from django.urls import Resolver404, resolve
 from django.utils.crypto import salted_hmac
 
 
@@ -86,7 +87,11 @@ SECRET_PARTS = ("token", "key")  # of addresses that are themselves a right: enr
 def path_of(request: HttpRequest) -> str:
     """Return the path as an event may keep it: whoever reads the log must not be able to use it."""
     path: str = request.path
-    for name, value in request.resolver_match.kwargs.items() if request.resolver_match else ():
+    try:
+        match = request.resolver_match or resolve(request.path_info)  # middleware comes before the view is found
+    except Resolver404:
+        return path
+    for name, value in match.kwargs.items():
         if name in SECRET_PARTS:
             path = path.replace(str(value), "…")
     return path

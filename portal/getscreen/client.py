@@ -300,7 +300,8 @@ class Client:
         checked = parsing.link(url.reveal(), self._allowed)
         if not checked:
             raise BadRequest(PREVIEW.name, "no picture, or not on an allowed host")
-        answer = self._exchange(PREVIEW, checked, headers={"Accept": "image/*"})
+        public_only = not self._allowed.may_be_private(checked)
+        answer = self._exchange(PREVIEW, checked, headers={"Accept": "image/*"}, public_only=public_only)
         if answer.status in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
             raise BadRequest(PREVIEW.name, "the picture is gone", status=answer.status)
         if answer.status != HTTPStatus.OK:

@@ -83,6 +83,11 @@ class AllowedHosts:
             return is_safe and any(host == name or is_below(host, name) for name in self.names)
         return (host, port) in self.exact and (scheme == "https" or is_loopback(host))
 
+    def may_be_private(self, link: str) -> bool:
+        """Say whether somebody has named this very machine: only those may be inside a private network."""
+        parts = urlsplit(link)
+        return is_loopback(parts.hostname or "") or (parts.hostname, parts.port) in self.exact
+
 
 def is_below(host: str, name: str) -> bool:
     return host.endswith(f".{name}") and not is_address(name)

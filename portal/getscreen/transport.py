@@ -64,6 +64,7 @@ class Request:
     key: Secret | None = None
     params: Mapping[str, Any] | None = field(default=None, repr=False)
     body: bytes | None = field(default=None, repr=False)
+    public_only: bool = False  # the address came from an answer, and must not lead into our own network
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +187,8 @@ class Transport:
         started = time.monotonic()
         left = max(deadline - self.clock(), 0.01)
         failure: GetscreenError
-        with watching(left, keeps_connection=not request.acts) as watch:
+        public_only = request.public_only and not self.proxies  # else the only connection is the one to the proxy
+        with watching(left, keeps_connection=not request.acts, public_only=public_only) as watch:
             try:
                 with closing(self.open(request, left, watch)) as response:
                     answer = self.read(request, response, watch, deadline)

@@ -5,6 +5,7 @@ Knows sockets, pools and threads. Knows nothing of requests' contents, answers a
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 import queue
 import socket
@@ -17,7 +18,7 @@ from typing import Any
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.exceptions import ConnectTimeoutError, NameResolutionError
+from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 
 TALKATIVE = ("urllib3.connection", "urllib3.connectionpool", "urllib3.util.retry")
 
@@ -29,8 +30,9 @@ class Watch:
     descriptor: TLS takes the first one over, and the number of a closed one may be somebody else's.
     """
 
-    def __init__(self, seconds: float, *, keeps_connection: bool) -> None:
+    def __init__(self, seconds: float, *, keeps_connection: bool, public_only: bool = False) -> None:
         self.keeps_connection = keeps_connection
+        self.public_only = public_only
         self.has_sent: bool | None = None  # None: no connection of ours took part, so nobody knows
         self.is_late = False
         self._is_over = False
@@ -90,8 +92,9 @@ current = Current()
 
 
 @contextmanager
-def watching(seconds: float, *, keeps_connection: bool) -> Iterator[Watch]:
-    current.watch = watch = Watch(seconds, keeps_connection=keeps_connection)
+def watching(seconds: float, *, keeps_connection: bool, public_only: bool = False) -> Iterator[Watch]:
+    """Guard what the block exchanges. `public_only` refuses to connect to a machine inside a private network."""
+    current.watch = watch = Watch(seconds, keeps_connection=keeps_connection, public_only=public_only)
     try:
         yield watch
     finally:
@@ -118,6 +121,10 @@ class WatchedHTTP(HTTPConnection):
         host, patience = self._dns_host, float(self.timeout or 0)
         until = time.monotonic() + patience
         addresses = look_up(self, patience)
+        if current.watch is not None and current.watch.public_only:
+            addresses = [address for address in addresses if ipaddress.ip_address(address).is_global]
+            if not addresses:
+                raise NewConnectionError(self, "only private addresses")
         try:
             for left in range(len(addresses), 0, -1):
                 self._dns_host = addresses[-left]

@@ -1,7 +1,10 @@
 """Many at once: numbers without gaps, whoever rolls back, and one administrator, whoever hurries."""
 
+import time
+from collections import Counter
 from datetime import timedelta
 
+from django.core.cache import cache
 from django.core.management import CommandError, call_command
 from django.db import transaction
 from django.utils import timezone
@@ -12,6 +15,7 @@ from portal.accounts.models import OneTimeLink, User, administrators, digest
 from portal.accounts.views import enrol_administrator
 from portal.audit.models import Event
 from tests import chain
+from tests.accounts import second_steps
 from tests.conftest import PASSWORD
 
 
@@ -84,3 +88,17 @@ def test_of_two_links_made_at_once_one_works(at_once, capsys):
 def test_an_administrator_made_meanwhile_ends_the_making_of_links(at_once):
     at_once(1, lambda _: User.objects.create_superuser("rut", "", PASSWORD))
     assert [type(result) for result in at_once(2, lambda _: call_command("create_admin"))] == [CommandError] * 2
+
+
+def test_of_many_sign_ins_with_the_same_code_one_gets_in(at_once, monkeypatch):
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now)  # no half minute ends meanwhile
+
+    def prepare(_):
+        second_steps.give_app(User.objects.create_user("agent", "agent@example.org", PASSWORD))
+
+    at_once(1, prepare)
+    browsers = at_once(4, lambda _: second_steps.by_password(User.objects.get()))
+    code = second_steps.code()
+    assert Counter(at_once(4, lambda number: second_steps.show(browsers[number], code).status_code)) == {302: 1, 422: 3}
+    at_once(1, lambda _: cache.clear())  # what was counted about them

@@ -129,6 +129,32 @@ accounts/inactive/                                       POST
 accounts/reauthenticate/                                 GET
 accounts/reauthenticate/                                 POST invalid=reauthentication.failed:denied
     allowed=reauthentication.ok:ok
+accounts/reauthenticate/code/                            GET
+accounts/reauthenticate/code/                            POST
+accounts/reauthenticate/passkey/                         GET
+accounts/reauthenticate/passkey/                         POST
+accounts/login/code/                                     GET
+accounts/login/code/                                     POST
+accounts/login/passkey/                                  GET
+accounts/login/passkey/                                  POST
+accounts/security/                                       GET
+accounts/security/                                       POST
+accounts/security/app/                                   GET
+accounts/security/app/                                   POST
+accounts/security/app/qr/                                GET
+accounts/security/app/qr/                                POST
+accounts/security/app/remove/                            GET
+accounts/security/app/remove/                            POST
+accounts/security/passkeys/add/                          GET
+accounts/security/passkeys/add/                          POST
+accounts/security/passkeys/<int:pk>/rename/              GET
+accounts/security/passkeys/<int:pk>/rename/              POST
+accounts/security/passkeys/<int:pk>/remove/              GET
+accounts/security/passkeys/<int:pk>/remove/              POST
+accounts/security/codes/                                 GET
+accounts/security/codes/                                 POST
+accounts/security/codes/new/                             GET
+accounts/security/codes/new/                             POST
 accounts/password/change/                                GET
 accounts/password/change/                                POST invalid=reauthentication.failed:denied
     allowed=password.changed:ok,session.ended:ok
@@ -165,6 +191,8 @@ admin/password_change/done/                              GET
 admin/autocomplete/                                      GET  allowed=access.denied:denied
 admin/jsi18n/                                            GET
 admin/r/<path:content_type_id>/<path:object_id>/         GET
+admin/self-check/                                        GET
+admin/self-check/                                        POST
 admin/forwarding/                                        GET
 admin/forwarding/                                        POST
 admin/<app>/                                             GET

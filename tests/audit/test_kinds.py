@@ -29,9 +29,16 @@ Fixture = dict[str, Any]
 
 # What is known where the event is made; the result is added by the tests, the last one being the usual.
 FIXTURES: dict[str, tuple[Fixture, tuple[str, ...]]] = {
-    "signin.ok": ({}, (OK,)),
+    "signin.ok": ({"facts": {"methods": ["password", "totp"]}}, (OK,)),
     "signin.failed": ({"actor_name": "lina"}, (DENIED,)),
     "signin.limited": ({"actor_name": "lina", "facts": {"left_out_before": 3}}, (DENIED,)),
+    "signin.factor_failed": ({}, (DENIED,)),
+    "factor.added": ({**LINA, "facts": {"type": "passkey"}}, (OK,)),
+    "factor.removed": ({**LINA, "facts": {"type": "authenticator app"}}, (OK,)),
+    "factor.renamed": ({**LINA, "details": {"name": "Work laptop"}}, (OK,)),
+    "factor.recovery_codes": (LINA, (OK,)),
+    "factor.confirmed": ({"facts": {"type": "passkey"}}, (OK,)),
+    "access.fresh_factor_asked": (TILDA, (DENIED,)),
     "signout": ({}, (OK,)),
     "session.ended": ({**LINA, "facts": {"count": 2}}, (OK,)),
     "reauthentication.ok": ({}, (OK,)),
@@ -63,6 +70,7 @@ FIXTURES: dict[str, tuple[Fixture, tuple[str, ...]]] = {
     "admin.deleted": ({"target_type": "policy", "target_id": "1", "target_label": "Policy"}, (OK,)),
     "access.denied": ({**PAGE, "facts": {"method": "GET", "status": 403}}, (DENIED,)),
     "access.csrf": (PAGE, (DENIED,)),
+    "access.embedded": (PAGE, (DENIED,)),
     "access.limited": (PAGE, (DENIED,)),
     "invitation.create": (TILDA, (DENIED, FAILED, UNKNOWN, OK)),
     "invitation.connect": ({**TILDA, "up": {"host": "go.getscreen.me", "ms": 40}}, (DENIED, FAILED, UNKNOWN, OK)),

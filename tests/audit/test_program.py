@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import signal
 import subprocess
 import sys
@@ -124,7 +125,12 @@ def test_a_migration_that_cannot_be_recorded_says_so(db, monkeypatch):
 
 
 def manage(file: Path, *words: str) -> str:
-    environment = {"DATABASE_URL": f"sqlite:///{file}", "SECRET_KEY": "x" * 50, "ENV_FILE": "none", "PATH": ""}
+    environment = {
+        "DATABASE_URL": f"sqlite:///{file}",
+        "SECRET_KEY": secrets.token_urlsafe(50),
+        "ENV_FILE": "none",
+        "PATH": "",
+    }
     done = subprocess.run(
         [sys.executable, "manage.py", *words],
         cwd=ROOT,

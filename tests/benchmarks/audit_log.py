@@ -191,7 +191,7 @@ def environment(file: Path) -> dict[str, str]:
         "PATH": os.environ.get("PATH", ""),
         "ENV_FILE": "none",
         "DJANGO_SETTINGS_MODULE": "portal.settings",
-        "SECRET_KEY": "a-key-for-benchmarks-only-and-nothing-else-0123456789",
+        "SECRET_KEY": "a-key-for-benchmarks-only-and-nothing-else-0123456789-0123456789",
         "DATABASE_URL": f"sqlite:///{file.resolve()}",
         "STATIC_ROOT": str(file.resolve().with_suffix(".static")),
         "AUDIT_KEY_FILE": str(file.resolve().with_suffix(".pem")),

@@ -114,7 +114,7 @@ def reports(all_reports: Reports) -> Iterator[Reports]:
 def sign_in(page: Page, name: str, password: str = PASSWORD) -> None:
     page.locator("[name=login]").fill(name)
     page.locator("[name=password]").fill(password)
-    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("button", name="Sign in", exact=True).click()
 
 
 @pytest.fixture(scope="session")

@@ -242,11 +242,11 @@ def test_a_wrong_password(open_page):
     page = open_page("", "/accounts/login/")
     page.locator("[name=login]").fill("agent")
     page.locator("[name=password]").fill("wrong")
-    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("button", name="Sign in", exact=True).click()
     expect(page.get_by_role("alert")).to_be_visible()
     check(page)
 
 
-@pytest.mark.parametrize("path", ["password/change", "logout"])
+@pytest.mark.parametrize("path", ["password/change", "logout", "security", "reauthenticate"])
 def test_pages_of_ones_own_account(open_page, path):
     check(open_page("agent", f"/accounts/{path}/"))

@@ -136,7 +136,7 @@ def test_no_page_scrolls_sideways(open_page, rows, portal, width):
     public_id = portal.known(rows[0])
     page = open_page("lead", width=width, height=800)
     paths = ("/", f"/invitations/{public_id}/", "/invitations/new/", f"/invitations/{public_id}/close/", "/history/")
-    for path in (*paths, "/audit/", "/accounts/password/change/"):
+    for path in (*paths, "/audit/", "/accounts/password/change/", "/accounts/security/"):
         page.goto(path)
         wide = page.evaluate(TOO_WIDE)
         assert wide == [], path

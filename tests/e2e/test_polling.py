@@ -255,7 +255,7 @@ def test_after_sign_out_elsewhere_a_page_in_view_goes_to_sign_in(open_page, two_
     page = open_page("agent")
     page.context.clear_cookies()
     page.wait_for_url("**/accounts/login/?next=%2F")
-    expect(page.get_by_role("button", name="Sign in")).to_be_visible()
+    expect(page.get_by_role("button", name="Sign in", exact=True)).to_be_visible()
 
 
 def of_an_old_release(page: Page) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from contextlib import ExitStack
 
 import pytest
@@ -11,6 +12,7 @@ from portal.getscreen.errors import (
     Malformed,
     Unavailable,
 )
+from portal.getscreen.links import AllowedHosts
 from portal.getscreen.types import Secret
 from tests.getscreen.calls import KEY, call, real, shown
 from tests.getscreen.wire import Wire, answer
@@ -114,3 +116,44 @@ def test_a_picture_elsewhere_is_not_fetched(url, api, simulator):
 def test_a_joined_client_s_picture_is_fetched_without_the_key(api, simulator, row):
     assert call(api, "preview", row).content_type == "image/png"
     assert simulator.ledger.count("key_leaked") == 0
+
+
+@pytest.fixture
+def tried(monkeypatch) -> list[str]:
+    """The addresses to which a connection was begun; none of them answers."""
+    begun: list[str] = []
+
+    def refuse(address, *args, **kwargs):
+        begun.append(address[0])
+        raise OSError
+
+    monkeypatch.setattr("urllib3.util.connection.create_connection", refuse)
+    return begun
+
+
+@pytest.mark.parametrize(
+    ("address", "is_tried"),
+    [
+        ("127.0.0.1", False),
+        ("10.0.0.7", False),
+        ("169.254.169.254", False),
+        ("100.64.0.1", False),
+        ("::1", False),
+        ("fd00::1", False),
+        ("::ffff:10.0.0.1", False),
+        ("8.8.8.8", True),
+    ],
+)
+def test_a_picture_whose_name_leads_into_a_private_network_is_not_asked_for(address, is_tried, tried, monkeypatch):
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **kwargs: [(None, None, None, "", (address, 443))])
+    with Wire([]) as wire, pytest.raises(Unavailable):
+        real(wire).preview(Secret("https://cdn.getscreen.me/a.png"))
+    assert tried == ([address] if is_tried else [])
+
+
+def test_a_machine_that_the_setting_names_with_its_port_may_be_private():
+    allowed = AllowedHosts.parse(["getscreen.me", "screens.example.org:8443"])
+    assert allowed.may_be_private("https://screens.example.org:8443/a.png")
+    assert not allowed.may_be_private("https://screens.example.org/a.png")
+    assert not allowed.may_be_private("https://cdn.getscreen.me/a.png")
+    assert allowed.may_be_private("http://127.0.0.1:9/a.png")

@@ -1,6 +1,7 @@
 """Starting, serving and watching: what each command refuses, prepares and says."""
 
 import io
+import secrets
 import socket
 import subprocess
 import sys
@@ -17,6 +18,8 @@ from portal import log
 from portal.accounts.models import User
 from portal.audit import lines
 from portal.audit.models import Event
+
+KEY = secrets.token_urlsafe(50)
 
 
 @pytest.fixture(autouse=True)
@@ -41,6 +44,22 @@ def test_serve_runs_the_server_on_the_given_address(never_runs, db):
     assert Event.objects.filter(kind="system.started").count() == 1
 
 
+def test_serve_refuses_what_is_dangerous_and_logs_what_is_unwise(never_runs, db, settings, caplog):
+    settings.INSECURE_HTTP, settings.DEBUG = True, True
+    with pytest.raises(CommandError, match=r"do.* not start .*\n.*E010: DEBUG is on"):
+        call_command("serve", stdout=io.StringIO())
+    assert never_runs == []
+    assert any("portal.W001" in record.getMessage() for record in caplog.records)
+
+
+def test_serve_shows_no_code_to_other_machines(settings):
+    settings.DEBUG = True
+    serve.refuse_open_debugging("127.0.0.1:8000")
+    serve.refuse_open_debugging("[::1]:8000")
+    with pytest.raises(CommandError, match="DEBUG"):
+        serve.refuse_open_debugging("0.0.0.0:8000")
+
+
 def test_serve_refuses_a_database_that_is_not_prepared(monkeypatch, db):
     monkeypatch.setattr(serve.MigrationExecutor, "migration_plan", lambda self, targets: [("something", False)])
     with pytest.raises(CommandError, match="migrate"):
@@ -48,7 +67,7 @@ def test_serve_refuses_a_database_that_is_not_prepared(monkeypatch, db):
 
 
 def test_serve_refuses_a_database_that_cannot_be_opened(tmp_path):
-    environment = {"DATABASE_URL": "sqlite:////proc/nowhere/x.sqlite3", "SECRET_KEY": "x" * 50, "ENV_FILE": "none"}
+    environment = {"DATABASE_URL": "sqlite:////proc/nowhere/x.sqlite3", "SECRET_KEY": KEY, "ENV_FILE": "none"}
     answer = subprocess.run(
         [sys.executable, "manage.py", "serve"], env=environment, capture_output=True, text=True, check=False
     )
@@ -175,7 +194,7 @@ def test_a_furnished_demo_gives_no_ticket_twice(vendor, db):
 
 
 def test_a_missing_mail_server_is_no_warning():
-    environment = {"SECRET_KEY": "x" * 50, "GETSCREEN_API_KEY": "k", "ENV_FILE": "none"}
+    environment = {"SECRET_KEY": KEY, "GETSCREEN_API_KEY": "k", "ENV_FILE": "none"}
     answer = subprocess.run(
         [sys.executable, "manage.py", "check"], env=environment, capture_output=True, text=True, check=False
     )

@@ -1,5 +1,7 @@
 """Start-up checks: what they refuse, and that their messages name the setting."""
 
+import secrets
+from ipaddress import ip_network
 from types import SimpleNamespace
 
 import pytest
@@ -8,6 +10,8 @@ from django.core.checks import run_checks as every_check
 
 from portal import checks
 from portal.getscreen.types import Secret
+
+SOUND = secrets.token_urlsafe(50)
 
 
 def ids(found):
@@ -20,7 +24,7 @@ def test_the_tests_own_configuration_passes(db):
 
 def test_the_checks_are_registered():
     names = {check.__name__ for check in registry.registry.get_checks(include_deployment_checks=True)}
-    assert {"check_getscreen", "check_hosts", "check_plain_http", "check_api_key"} <= names
+    assert {"check_getscreen", "check_hosts", "check_encryption", "check_api_key"} <= names
 
 
 @pytest.mark.parametrize(
@@ -65,11 +69,39 @@ def test_every_host_name_at_all_is_refused(settings, hosts):
 
 
 @pytest.mark.parametrize(
-    ("insecure", "demo", "expected"), [(True, False, ["portal.W001"]), (True, True, []), (False, False, [])]
+    ("url", "switches", "expected"),
+    [
+        ("https://help.example.org", "", []),
+        ("http://help.example.org", "", ["portal.E011"]),
+        ("http://localhost:8000", "", ["portal.E011"]),
+        ("http://help.example.org", "INSECURE_HTTP", ["portal.W001"]),
+        ("http://localhost:8000", "INSECURE_HTTP DEMO", []),
+        ("https://help.example.org", "DEBUG", ["portal.E010"]),
+        ("http://127.0.0.1:8000", "DEBUG INSECURE_HTTP DEMO", []),
+        ("http://help.example.org", "DEBUG INSECURE_HTTP", ["portal.E010", "portal.W001"]),
+    ],
 )
-def test_plain_http_is_warned_about_outside_the_demo(monkeypatch, insecure, demo, expected):
-    monkeypatch.setattr(checks, "settings", SimpleNamespace(INSECURE_HTTP=insecure, DEMO=demo))
-    assert ids(checks.check_plain_http()) == expected
+def test_passwords_in_the_clear_and_open_error_pages_are_refused(monkeypatch, url, switches, expected):
+    on = {name: name in switches.split() for name in ("INSECURE_HTTP", "DEMO", "DEBUG")}
+    monkeypatch.setattr(checks, "settings", SimpleNamespace(PUBLIC_URL=url, **on))
+    assert ids(checks.check_encryption()) == expected
+
+
+def test_trusting_every_proxy_is_refused(settings):
+    settings.TRUSTED_PROXIES = [ip_network("10.0.0.0/8")]
+    assert checks.check_proxies() == []
+    settings.TRUSTED_PROXIES += [ip_network("::/0")]
+    assert ids(checks.check_proxies()) == ["portal.E012"]
+
+
+def test_a_secret_that_everybody_can_read_is_warned_about(settings, tmp_path):
+    file = tmp_path / "key"
+    file.write_text("x", encoding="utf-8")
+    settings.SECRET_FILES = [file]
+    file.chmod(0o640)
+    assert checks.check_secret_files() == []
+    file.chmod(0o644)
+    assert ids(checks.check_secret_files()) == ["portal.W004"]
 
 
 @pytest.mark.parametrize(("key", "expected"), [("", ["portal.W002"]), ("x", [])])
@@ -78,15 +110,12 @@ def test_a_missing_key_is_warned_about(monkeypatch, key, expected):
     assert ids(checks.check_api_key()) == expected
 
 
-def test_a_secret_key_that_can_be_guessed_is_refused(settings):
-    settings.SECRET_KEY = "abc"
-    assert [problem.id for problem in checks.check_secret_key()] == ["portal.E007"]
-    settings.SECRET_KEY = "a" * checks.SHORTEST_KEY
-    assert checks.check_secret_key() == []
-
-
-def test_a_second_factor_that_is_not_there_is_said(settings):
-    settings.REQUIRE_MFA = "everyone"
-    assert [problem.id for problem in checks.check_second_factor()] == ["portal.W003"]
-    settings.REQUIRE_MFA = "off"
-    assert checks.check_second_factor() == []
+@pytest.mark.parametrize("weak", ["abc", "a" * 60, "abcabcab" * 10, "django-insecure-" + SOUND])
+def test_a_secret_key_that_can_be_guessed_is_refused(settings, weak):
+    settings.SECRET_KEY = weak
+    assert ids(checks.check_secret_keys()) == ["portal.E007"]
+    settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = SOUND, [SOUND]
+    assert checks.check_secret_keys() == []
+    settings.SECRET_KEY_FALLBACKS = [SOUND, weak]
+    (found,) = checks.check_secret_keys()
+    assert "SECRET_KEY_FALLBACKS" in found.msg

@@ -130,6 +130,11 @@ def test_secrets_come_from_files_as_well_stripped(tmp_path, name):
     direct, from_file, both = load(
         {name: value}, {name: "", f"{name}_FILE": str(file)}, {name: value, f"{name}_FILE": "/nothing/here"}
     )
+    assert (direct.pop("SECRET_FILES"), from_file.pop("SECRET_FILES"), both.pop("SECRET_FILES")) == (
+        [],
+        [str(file)],
+        [],
+    )
     assert direct == from_file == both
     assert "error" not in direct
 

@@ -4,6 +4,7 @@ import argparse
 import logging
 from typing import Any
 
+from django.conf import settings
 from django.core import checks
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError, connection
@@ -14,6 +15,8 @@ from invitations.operations import abandon_interrupted
 from invitations.server import Server
 from portal import audit, log
 from portal.audit import lines, program
+from portal.checks import is_dangerous
+from portal.getscreen.links import is_loopback
 
 logger = logging.getLogger(__name__)
 
@@ -31,8 +34,8 @@ class Command(BaseCommand):
         log.speak()
         lines.speak()
         refuse_unmigrated()
-        say_what_is_unwise()
-        self.check()  # stops at what is wrong
+        judge_settings()
+        refuse_open_debugging(options["bind"])
         static_files.ensure_collected()
         begin()
         logger.info("Listening on %s", options["bind"])
@@ -48,11 +51,19 @@ def begin() -> None:
         raise CommandError(f"The audit log cannot be written, so the portal does not start: {error}") from None
 
 
-def say_what_is_unwise() -> None:
-    """Log the warnings of the start-up checks, like everything else a server says."""
-    for found in checks.run_checks(include_deployment_checks=True):
-        if found.level < checks.ERROR and not found.is_silenced():
-            logger.warning("%s: %s %s", found.id, found.msg, found.hint or "")
+def judge_settings() -> None:
+    """Log what is unwise, like everything else a server says. Raises CommandError with all that is dangerous."""
+    found = [one for one in checks.run_checks(include_deployment_checks=True) if not one.is_silenced()]
+    for one in found:
+        if not is_dangerous(one):
+            logger.warning("%s: %s %s", one.id, one.msg, one.hint or "")
+    if dangerous := [f"{one.id}: {one.msg} {one.hint or ''}" for one in found if is_dangerous(one)]:
+        raise CommandError("The portal does not start with these settings:\n" + "\n".join(dangerous))
+
+
+def refuse_open_debugging(bind: str) -> None:
+    if settings.DEBUG and not is_loopback(bind.rpartition(":")[0].strip("[]")):
+        raise CommandError(f"DEBUG is on, and --bind {bind} lets others reach it. Remove DEBUG.")
 
 
 def refuse_unmigrated() -> None:

@@ -53,7 +53,8 @@ def demo_welcome(address: str) -> str:
     return (
         f"\nDemo: not connected to Getscreen. Open {address} and sign in as one of\n\n"
         f"  {'user':<10}{'password':<16}role\n{rows}\n\n"
-        "New passwords are made at each start. With GETSCREEN_API_KEY in .env it becomes the real thing.\n"
+        "New passwords are made at each start. No second factor is asked for here: a real portal asks everyone.\n"
+        "With GETSCREEN_API_KEY in .env it becomes the real thing.\n"
         "Press Ctrl-C to stop.\n"
     )
 

@@ -1,0 +1,280 @@
+"""Is this installation as it should be? One line for each thing that can be wrong, with the way to mend it.
+
+Looks at what the portal knows anyway; only where it is asked to does it call Getscreen and the mail server.
+Changes nothing.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from smtplib import SMTPException
+
+from allauth.mfa.models import Authenticator
+from django.conf import settings
+from django.contrib import admin
+from django.core import checks
+from django.core.mail import mailers
+from django.db import connection
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils import timezone
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+from django.views.decorators.http import require_http_methods
+
+from invitations.health import WHY_NOT, health_of
+from invitations.models import Snapshot
+from portal.accounts.models import User, administrators
+from portal.audit import forwarding, triggers, verdicts
+from portal.audit.models import Standing
+from portal.checks import is_dangerous
+from portal.getscreen import configured
+from portal.getscreen.errors import GetscreenError
+from portal.getscreen.links import is_address
+
+OK, UNWISE, WRONG, UNKNOWN = "ok", "unwise", "wrong", "unknown"
+SKEW = 5  # seconds: codes of authenticator apps last 30
+LEAST_SPACE = 1 << 30  # bytes
+NAMES = 5  # people named before it says how many more
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was looked at, how it is, and what to do about it."""
+
+    topic: str
+    state: str
+    says: str
+    fix: str = ""
+
+
+def run(request: HttpRequest | None = None, *, calls: bool = False) -> list[Finding]:
+    """Return all findings, the dangerous ones first. `calls` asks Getscreen and the mail server now."""
+    found = [
+        Finding(str(topic), *outcome)
+        for topic, look in LOOKS.items()
+        for outcome in look(Circumstances(request, calls))
+    ]
+    return sorted(found, key=lambda one: (WRONG, UNWISE, UNKNOWN, OK).index(one.state))
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def page(request: HttpRequest) -> HttpResponse:
+    """Show the findings; POST asks Getscreen and the mail server as well."""
+    context = admin.site.each_context(request) | {
+        "title": _("Self-check"),
+        "findings": run(request, calls=request.method == "POST"),
+        "has_called": request.method == "POST",
+    }
+    return TemplateResponse(request, "admin/self_check.html", context)
+
+
+@dataclass(frozen=True)
+class Circumstances:
+    """Who asks, and whether others may be asked."""
+
+    request: HttpRequest | None
+    calls: bool
+
+
+Outcomes = Iterator[tuple[str, ...]]
+
+
+def look_at_settings(here: Circumstances) -> Outcomes:
+    found = [one for one in checks.run_checks(include_deployment_checks=True) if not one.is_silenced()]
+    for one in found:
+        yield (WRONG if is_dangerous(one) else UNWISE, one.msg, one.hint or "")
+    if not found:
+        yield OK, _("Nothing dangerous is set.")
+
+
+def look_at_key(here: Circumstances) -> Outcomes:
+    """The key and the vendor's clock, by a list of invitations; else what the watcher has seen last."""
+    health = health_of(Snapshot.load(), timezone.now())
+    if not here.calls:
+        if health.trouble in WHY_NOT:
+            yield WRONG, str(WHY_NOT[health.trouble]), _("Ask Getscreen now, and see what the board says about it.")
+        elif health.state == "live":
+            yield OK, _("Getscreen accepts the key.")
+        else:
+            yield UNKNOWN, _("Getscreen was not asked lately."), _("Ask it now.")
+        return
+    try:
+        listing = configured.client().list()
+    except GetscreenError as error:
+        yield (
+            WRONG,
+            _("Getscreen did not answer as it should: %(reason)s.") % {"reason": error.reason},
+            _("Check GETSCREEN_API_KEY, GETSCREEN_API_URL and the way out of this network."),
+        )
+        return
+    yield OK, _("Getscreen accepts the key.")
+    if listing.served_at is None:
+        return
+    skew = (datetime.fromtimestamp(listing.served_at, UTC) - timezone.now()).total_seconds()
+    says = _("This machine's clock differs from Getscreen's by %(seconds)d s.") % {"seconds": abs(skew)}
+    if abs(skew) > SKEW:
+        yield WRONG, says, _("Set the clock by NTP: codes of authenticator apps last 30 seconds.")
+    else:
+        yield OK, says
+
+
+def look_at_watcher(here: Circumstances) -> Outcomes:
+    health = health_of(Snapshot.load(), timezone.now())
+    if not settings.GETSCREEN_API_KEY:
+        yield WRONG, _("There is no API key to watch with."), _("Set GETSCREEN_API_KEY.")
+    elif health.has_stopped_asking:
+        yield WRONG, _("No process looks at Getscreen."), _("Start `manage.py serve` or `manage.py watch`.")
+    else:
+        yield OK, _("A process looks at Getscreen.")
+
+
+def look_at_mail(here: Circumstances) -> Outcomes:
+    if not settings.MAILERS:
+        yield UNWISE, _("No mail can be sent, so an administrator makes each new password."), _("Set EMAIL_URL.")
+    elif not here.calls:
+        yield UNKNOWN, _("The mail server was not asked."), _("Ask it now.")
+    else:
+        try:
+            server = mailers["default"]
+            server.open()
+            server.close()
+        except (OSError, SMTPException) as error:
+            reason = type(error).__name__  # its text may repeat what the server was told
+            yield WRONG, _("The mail server cannot be used: %(reason)s.") % {"reason": reason}, _("Check EMAIL_URL.")
+        else:
+            yield OK, _("The mail server takes mails.")
+
+
+def look_at_proxy(here: Circumstances) -> Outcomes:
+    """Whether the address that the audit log keeps is the person's, which only they can tell."""
+    if here.request is None:
+        networks = ", ".join(map(str, settings.TRUSTED_PROXIES)) or _("none")
+        yield (
+            UNKNOWN,
+            _("Trusted proxies: %(networks)s.") % {"networks": networks},
+            _("Open the self-check in the administration: it says which address it sees you at."),
+        )
+        return
+    address = here.request.META.get("REMOTE_ADDR", "")
+    is_proxied = getattr(here.request, "is_proxied", False)
+    if "HTTP_X_FORWARDED_FOR" in here.request.META and not is_proxied:
+        yield (
+            WRONG,
+            _("A proxy at %(address)s speaks for you and is not trusted: everybody looks like it.")
+            % {"address": address},
+            _("Add %(address)s to TRUSTED_PROXIES, if it is yours.") % {"address": address},
+        )
+    else:
+        says = _("I see you at %(address)s, through a trusted proxy.") if is_proxied else _("I see you at %(address)s.")
+        yield OK, f"{says} {_('If that is not your address, correct TRUSTED_PROXIES.')}" % {"address": address}
+
+
+def look_at_log(here: Circumstances) -> Outcomes:
+    missing = triggers.missing(connection)
+    if missing:
+        yield (
+            WRONG,
+            _("Triggers of the audit log are missing or changed: %(names)s.") % {"names": ", ".join(missing)},
+            _("Find out who did it, then run `manage.py audit_triggers`."),
+        )
+    else:
+        yield OK, _("The database refuses changes of the audit log.")
+    verdict = verdicts.of(Standing.load(), timezone.now())
+    state = {"ok": OK, "danger": WRONG, "info": UNKNOWN}.get(verdict.tone, UNWISE)
+    fix = "" if state == OK else _("See the audit log's page, and docs/audit.md.")
+    yield state, " ".join(filter(None, (f"{verdict.title.rstrip('.')}.", verdict.text))), fix
+
+
+def look_at_outside(here: Circumstances) -> Outcomes:
+    standing = Standing.load()
+    if settings.AUDIT_CHECKPOINT_DIR is None:
+        yield UNWISE, _("Nothing outside proves that the audit log is whole."), _("Set AUDIT_CHECKPOINT_DIR.")
+    elif standing.anchor_error:
+        yield (
+            WRONG,
+            standing.anchor_error,
+            _("Make the folder writable: %(folder)s.") % {"folder": settings.AUDIT_CHECKPOINT_DIR},
+        )
+    if standing.forward_error and settings.SYSLOG_URL:
+        yield WRONG, standing.forward_error, _("Check SYSLOG_URL and the server behind it.")
+    elif (lag := forwarding.lag()) is not None:
+        says = ngettext("%(count)d event waits for syslog.", "%(count)d events wait for syslog.", lag.events)
+        yield OK, says % {"count": lag.events}
+
+
+def look_at_factors(here: Circumstances) -> Outcomes:
+    people = User.objects.filter(is_active=True)
+    kinds = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
+    without = people.exclude(pk__in=Authenticator.objects.filter(type__in=kinds).values("user")).order_by("username")
+    names = list(without.values_list("username", flat=True)[: NAMES + 1])
+    if settings.REQUIRE_MFA == "off":
+        yield UNWISE, _("A password alone opens the portal."), _("Set REQUIRE_MFA=everyone.")
+    if names:
+        shown = ", ".join(names[:NAMES]) + (" …" if len(names) > NAMES else "")
+        yield (
+            UNWISE,
+            _("%(count)d of %(all)d people have no second factor: %(names)s.")
+            % {
+                "count": without.count(),
+                "all": people.count(),
+                "names": shown,
+            },
+            _("Ask them to set one up under Security."),
+        )
+    elif people.exists():
+        yield OK, _("Everybody has a second factor.")
+
+
+def look_at_people(here: Circumstances) -> Outcomes:
+    count = administrators().count()
+    if count == 0:
+        yield WRONG, _("Nobody administers the portal."), _("Run `manage.py create_admin`.")
+    elif count == 1:
+        yield UNWISE, _("One person alone administers the portal."), _("Make a second administrator.")
+    else:
+        yield OK, _("%(count)d people administer the portal.") % {"count": count}
+    if waiting := User.objects.filter(awaits_approval=True).count():
+        yield (
+            UNWISE,
+            ngettext("%(count)d person waits to be let in.", "%(count)d people wait to be let in.", waiting)
+            % {"count": waiting},
+            _("Approve or disable them in the list of people."),
+        )
+
+
+def look_at_space(here: Circumstances) -> Outcomes:
+    name = settings.DATABASES["default"]["NAME"]
+    if connection.vendor == "sqlite" and Path(str(name)).is_file():
+        free = shutil.disk_usage(Path(name).parent).free
+        says = _("%(gigabytes).1f GB are free where the database is.") % {"gigabytes": free / 1e9}
+        if free < LEAST_SPACE:
+            yield WRONG, says, _("Make room: on a full disk the audit log cannot be written, and nothing may be done.")
+        else:
+            yield OK, says
+    yield UNKNOWN, _("The portal does not know whether its database is backed up."), _("See docs/operations.md.")
+
+
+def look_at_name(here: Circumstances) -> Outcomes:
+    if any(is_address(host.strip("[]")) for host in settings.ALLOWED_HOSTS) and not settings.DEMO:
+        yield UNWISE, _("The portal answers to a bare address."), _("Give it a name: passkeys need one.")
+
+
+LOOKS: dict[str | Promise, Callable[[Circumstances], Outcomes]] = {
+    gettext_lazy("Settings"): look_at_settings,
+    gettext_lazy("Getscreen"): look_at_key,
+    gettext_lazy("Watcher"): look_at_watcher,
+    gettext_lazy("Mail"): look_at_mail,
+    gettext_lazy("Proxy"): look_at_proxy,
+    gettext_lazy("Audit log"): look_at_log,
+    gettext_lazy("Outside copies"): look_at_outside,
+    gettext_lazy("Second factors"): look_at_factors,
+    gettext_lazy("People"): look_at_people,
+    gettext_lazy("Storage"): look_at_space,
+    gettext_lazy("Host names"): look_at_name,
+}
