@@ -13,6 +13,7 @@ from portal import log
 from portal.accounts import one_time, people, roles
 from portal.accounts.models import OneTimeLink, User
 from portal.audit.models import Event
+from tests.accounts import second_steps
 from tests.conftest import PASSWORD, Browser, whole_log
 
 LIST = "/admin/accounts/user/"
@@ -67,9 +68,9 @@ def test_an_invited_person_chooses_their_password_once(office, admin):
     assert last("user.link_used").actor_id == person.pk
 
 
-def test_a_reset_link_ends_sessions_and_leaves_second_factors(office, agent, browser_of):
-    Authenticator.objects.create(user=agent, type=Authenticator.Type.TOTP, data={})
-    browser = browser_of(agent)
+def test_a_reset_link_ends_sessions_and_leaves_second_factors(office, agent):
+    second_steps.give_app(agent)
+    browser = second_steps.by_code(agent)
     path = link_in(office.post(f"{LIST}{agent.pk}/link/"))
     assert OneTimeLink.objects.get().purpose == "reset"
     assert OneTimeLink.objects.get().expires_at < timezone.now() + timedelta(minutes=61)
@@ -123,9 +124,10 @@ def test_the_log_file_shows_no_link():
     assert "abc" not in log.SECRETS.sub(r"\g<before>…", "GET /accounts/invite/abc/ 200")
 
 
-def test_lost_factors_are_removed_with_a_reason(office, agent, browser_of):
-    Authenticator.objects.create(user=agent, type=Authenticator.Type.TOTP, data={})
-    browser = browser_of(agent)
+def test_lost_factors_are_removed_with_a_reason(office, agent):
+    second_steps.give_app(agent)
+    browser = second_steps.by_code(agent)
+    assert browser.get("/").status_code == 200
     assert office.post(f"{LIST}{agent.pk}/factors/", {"reason": ""}).status_code == 200
     assert Authenticator.objects.exists()
     office.post(f"{LIST}{agent.pk}/factors/", {"reason": "called back"})
@@ -133,6 +135,7 @@ def test_lost_factors_are_removed_with_a_reason(office, agent, browser_of):
     assert browser.get("/").status_code == 302
     event = last("factor.reset")
     assert (event.target_id, event.facts["count"], event.details["reason"]) == (str(agent.pk), 1, "called back")
+    assert last("factor.removed").actor_name == "admin"
 
 
 def test_disabling_and_enabling_from_the_list(office, agent, browser_of):
