@@ -2,20 +2,79 @@
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib import admin
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.translation import gettext_lazy as _
 
 from invitations.models import Invitation, Policy, Snapshot
+from invitations.policy_form import PolicyForm
 from portal.accounts.admin import AuditedAdmin, Changes
 
 
 @admin.register(Policy)
 class PolicyAdmin(AuditedAdmin):
     list_display = ("helpdesk_name", "recording", "previews")
-    # Columns that nothing acts on yet.
-    exclude = ("is_ticket_required", "connects_per_ten_minutes", "creates_per_hour", "accent")
+    form = PolicyForm
+    readonly_fields = ("second_factor", "logo_now")
+    fieldsets = (
+        (_("Clients"), {"fields": ("recording", "previews", "is_ticket_required")}),
+        (
+            _("Second factor"),
+            {
+                "fields": ("second_factor", "fresh_factor_minutes"),
+                "description": _(
+                    "With a number of minutes, whoever connects must have confirmed their second factor within them. "
+                    "0 asks for no confirmation."
+                ),
+            },
+        ),
+        (
+            _("Limits"),
+            {
+                "fields": ("connects_per_ten_minutes", "creates_per_hour"),
+                "description": _("What one person may do in that time. 0 switches a limit off."),
+            },
+        ),
+        (
+            _("Look"),
+            {
+                "fields": ("helpdesk_name", "accent", "logo_now", "logo", "is_logo_removed"),
+                "description": _(
+                    "The colour is that of the mark and of ordinary buttons, such as #1d4ed8; a lighter shade of it "
+                    "stands on the dark theme. Without one they stay neutral."
+                ),
+            },
+        ),
+    )
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        """The fields are the form's own; the logo's are in no table."""
+        return super().get_form(request, obj, change=change, **kwargs | {"fields": PolicyForm.Meta.fields})
+
+    @admin.display(description=_("who needs a second factor"))
+    def second_factor(self, policy: Policy) -> str:
+        who = {"off": _("Nobody"), "staff": _("Administrators"), "everyone": _("Everybody")}[settings.REQUIRE_MFA]
+        return _("%(who)s. REQUIRE_MFA in the environment decides; change it there and restart the portal.") % {
+            "who": who
+        }
+
+    @admin.display(description=_("logo now"))
+    def logo_now(self, policy: Policy) -> str:
+        if not policy.logo_digest:
+            return str(_("None"))
+        return format_html('<img src="{}" alt="{}">', reverse("logo", args=[policy.logo_digest]), policy.helpdesk_name)
+
+    def construct_change_message(self, request: HttpRequest, form: Any, formsets: Any, add: bool = False) -> Any:
+        message = super().construct_change_message(request, form, formsets, add)
+        before, now = form.logo_before, form.instance.logo_digest
+        if before != now:
+            request.audited_values["logo_digest"] = [before, now]  # type: ignore[attr-defined]
+        return message
 
     def kinds_changed(self, values: Changes) -> dict[str, Changes]:
         return {"policy.changed": values}

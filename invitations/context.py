@@ -8,6 +8,7 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.utils import timezone
 
+from invitations.branding import digest_of
 from invitations.health import Health, health_of
 from invitations.models import Policy, Snapshot
 from portal.accounts.access import Access
@@ -19,9 +20,12 @@ def site(request: HttpRequest) -> dict[str, Any]:
     """Context processor. Reads policy and snapshot once per request."""
     user = getattr(request, "user", None)
     theme = request.COOKIES.get("theme", "")
+    policy = policy_of(request)
     context: dict[str, Any] = {
         "portal": {
-            "name": policy_of(request).helpdesk_name,
+            "name": policy.helpdesk_name,
+            "logo": policy.logo_digest,
+            "accent": digest_of(policy.accent),
             "is_demo": settings.DEMO,
             "is_insecure": settings.INSECURE_HTTP,
             "release": settings.RELEASE,

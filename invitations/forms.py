@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
@@ -45,6 +47,12 @@ class CreateForm(forms.Form):
     token = forms.CharField(max_length=64, required=False, widget=forms.HiddenInput)
 
     FIELDS = ("client_name", "ticket", "note")
+
+    def __init__(self, *args: Any, is_ticket_required: bool = False, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        ticket = self.fields["ticket"]
+        ticket.required = is_ticket_required
+        ticket.error_messages["required"] = _("Your team asks for a ticket with every invitation. Type its number.")
 
 
 class RenameForm(forms.Form):

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from invitations import exports, views
+from invitations import branding, exports, views
 from invitations.alerts import alerts
 
 urlpatterns = [
@@ -22,4 +22,6 @@ urlpatterns = [
     path("invitations/<slug:public_id>/evidence/", exports.evidence, name="invitation_evidence"),
     path("history/", views.history, name="history"),
     path("history/export/", exports.history, name="history_export"),
+    path("logo/<slug:digest>.png", branding.logo, name="logo"),
+    path("branding/<slug:digest>.css", branding.accent, name="accent"),
 ]

@@ -121,11 +121,12 @@ def find(request: SignedInRequest, public_id: str) -> Invitation:
 @require(roles.CREATE)
 def new(request: SignedInRequest) -> HttpResponse:
     """Create an invitation. A GET only pre-fills the form and never spends quota."""
+    rules = {"is_ticket_required": policy_of(request).is_ticket_required}
     if request.method == "GET":
         initial = {name: request.GET.get(name, "").replace("\x00", "") for name in CreateForm.FIELDS}
-        form = CreateForm(initial=initial | {"token": new_token()})
+        form = CreateForm(initial=initial | {"token": new_token()}, **rules)
         return render(request, "invitations/new.html", {"form": form})
-    form = CreateForm(request.POST)
+    form = CreateForm(request.POST, **rules)
     if not form.is_valid():
         return render(request, "invitations/new.html", {"form": form}, status=HTTPStatus.UNPROCESSABLE_ENTITY)
     request.form_page = ("invitations/new.html", {"form": form})  # type: ignore[attr-defined]

@@ -19,7 +19,7 @@ from pythonjsonlogger.json import JsonFormatter
 SECRETS = re.compile(
     r"""(?ix)
     (?P<before> x-api-key["']?\s*[:=]\s*["']? | apikey= | /turbo/ | [?&](?:amp;)?(?:llt|s|connect)=
-        | /enrol/ | /reset/key/ )
+        | /enrol/ | /accounts/invite/ | /reset/key/ )
     [^\s"'&<>]+
     """
 )

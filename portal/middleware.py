@@ -110,7 +110,7 @@ class ResponseHeaders:
         )
         # Not every answer below /static/ is a file: error pages name the person who is signed in.
         is_file = request.path.startswith(settings.STATIC_URL) and response.status_code in FILE_STATUSES
-        if not is_file:
+        if not is_file and not getattr(response, "is_lasting", False):
             response.headers["Cache-Control"] = "no-store"
             patch_vary_headers(response, ["Cookie", "HX-Request"])
         return response

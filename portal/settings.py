@@ -400,6 +400,9 @@ CSRF_TRUSTED_ORIGINS = [PUBLIC_URL] if urlsplit(PUBLIC_URL).scheme == "https" el
 CSRF_FAILURE_VIEW = "portal.views.csrf_failure"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 200
+# A logo of 1 MiB or a list of people, with the form around it.
+FILE_UPLOAD_HANDLERS = ["portal.uploads.SmallFiles"]
+FILE_UPLOAD_MAX_MEMORY_SIZE = 1536 * 1024
 SILENCED_SYSTEM_CHECKS = [
     "security.W021",  # preload binds the site's whole domain, so it is the administrator's choice
 ]

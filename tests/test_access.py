@@ -113,6 +113,12 @@ accounts/password/reset/key/done/                         GET   200  200  200  2
 accounts/password/reset/key/done/                         POST  405  405  405  405  405  405  405  405
 accounts/enrol/<str:token>/                               GET   410  410  410  410  410  410  410  410
 accounts/enrol/<str:token>/                               POST  410  410  410  410  410  410  410  410
+accounts/invite/<str:token>/                              GET   410  410  410  410  410  410  410  410
+accounts/invite/<str:token>/                              POST  410  410  410  410  410  410  410  410
+logo/<slug:digest>.png                                    GET   404  404  404  404  404  404  404  404
+logo/<slug:digest>.png                                    POST  405  405  405  405  405  405  405  405
+branding/<slug:digest>.css                                GET   404  404  404  404  404  404  404  404
+branding/<slug:digest>.css                                POST  405  405  405  405  405  405  405  405
 admin/                                                    GET   302  403  403  403  403  403  200  200
 admin/login/                                              GET   302  302  302  302  302  302  302  302
 admin/login/                                              POST  302  302  302  302  302  302  302  302
@@ -137,6 +143,14 @@ admin/accounts/user/add/                                  GET   302  403  403  4
 admin/accounts/user/add/                                  POST  302  403  403  403  403  403  200  200
 admin/accounts/user/<id>/password/                        GET   302  403  403  403  403  403  200  200
 admin/accounts/user/<id>/password/                        POST  302  403  403  403  403  403  200  200
+admin/accounts/user/invite/                               GET   302  403  403  403  403  403  200  200
+admin/accounts/user/invite/                               POST  302  403  403  403  403  403  200  200
+admin/accounts/user/import/                               GET   302  403  403  403  403  403  200  200
+admin/accounts/user/import/                               POST  302  403  403  403  403  403  200  200
+admin/accounts/user/<id>/link/                            GET   302  403  403  403  403  403  200  200
+admin/accounts/user/<id>/link/                            POST  302  403  403  403  403  403  200  200
+admin/accounts/user/<id>/factors/                         GET   302  403  403  403  403  403  200  200
+admin/accounts/user/<id>/factors/                         POST  302  403  403  403  403  403  200  200
 admin/accounts/user/<path:object_id>/                     GET   302  403  403  403  403  403  302  302
 admin/accounts/user/<path:object_id>/change/              GET   302  403  403  403  403  403  200  200
 admin/accounts/user/<path:object_id>/change/              POST  302  403  403  403  403  403  200  200
@@ -144,11 +158,11 @@ admin/accounts/user/<path:object_id>/history/             GET   302  403  403  4
 admin/accounts/user/<path:object_id>/delete/              GET   302  403  403  403  403  403  403  403
 admin/accounts/user/<path:object_id>/delete/              POST  302  403  403  403  403  403  403  403
 admin/auth/group/                                         GET   302  403  403  403  403  403  200  200
-admin/auth/group/add/                                     GET   302  403  403  403  403  403  403  403
-admin/auth/group/add/                                     POST  302  403  403  403  403  403  403  403
+admin/auth/group/add/                                     GET   302  403  403  403  403  403  200  200
+admin/auth/group/add/                                     POST  302  403  403  403  403  403  200  200
 admin/auth/group/<path:object_id>/                        GET   302  403  403  403  403  403  302  302
 admin/auth/group/<path:object_id>/change/                 GET   302  403  403  403  403  403  200  200
-admin/auth/group/<path:object_id>/change/                 POST  302  403  403  403  403  403  403  403
+admin/auth/group/<path:object_id>/change/                 POST  302  403  403  403  403  403  200  200
 admin/auth/group/<path:object_id>/history/                GET   302  403  403  403  403  403  200  200
 admin/auth/group/<path:object_id>/delete/                 GET   302  403  403  403  403  403  403  403
 admin/auth/group/<path:object_id>/delete/                 POST  302  403  403  403  403  403  403  403
@@ -277,6 +291,7 @@ class Cast:
         path = "/" if route == "-" else f"/{route}"
         for pattern, value in {
             "<uid>-<key>": "1-set-password",
+            "<slug:digest>": "0" * 64,
             "<str:token>": "no-such-token",
             "<int:pk>": "1",
             "<path:content_type_id>": "1",

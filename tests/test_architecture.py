@@ -42,6 +42,9 @@ PUBLIC = {
     "accounts/password/reset/key/<uid>-<key>/": "the link in that mail",
     "accounts/password/reset/key/done/": "says that it worked",
     "accounts/enrol/<str:token>/": "makes the first administrator, while there is none",
+    "accounts/invite/<str:token>/": "the link an administrator hands to somebody who has no password or lost it",
+    "logo/<slug:digest>.png": "the helpdesk's logo, which the door shows as well",
+    "branding/<slug:digest>.css": "the helpdesk's colour, which the door shows as well",
 }
 MUTATIONS = [
     "/{path}",

@@ -120,6 +120,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         is_reset = match.url_name == "account_reset_password_from_key"
         with audit.writing():
             super().set_password(user, password)
+            user.one_time_links.all().delete()  # whoever holds one could undo it
             audit.record("password.reset" if is_reset else "password.changed", result=Result.OK, actor=user)
             sessions.end_others(user, by=user, but=self.request.session.session_key)
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 from allauth.account import forms as allauth
+from django import forms
 from django.contrib.auth.forms import BaseUserCreationForm
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
@@ -60,3 +61,14 @@ class EnrolmentForm(BaseUserCreationForm):  # type: ignore[type-arg]  # not subs
         model = User
         fields = ("username", "email")
         labels = {"username": _("User name"), "email": _("E-mail address")}
+
+
+class InviteForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable at run time
+    """A new person, who chooses their password themselves."""
+
+    class Meta:
+        model = User
+        fields = ("username", "first_name", "last_name", "email", "groups")
+        labels = {"groups": _("Roles")}
+        help_texts = {"groups": ""}
+        widgets = {"groups": forms.CheckboxSelectMultiple}

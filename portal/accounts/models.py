@@ -52,10 +52,11 @@ class User(AbstractUser):
 
     @cached_property
     def role_names(self) -> list[str]:
-        """The names of the person's roles, in the order of `roles.ROLES`."""
+        """The names of the person's roles that permit anything: in the order of `roles.ROLES`, then the team's own."""
         names = {roles.ADMINISTRATOR} if self.is_superuser else set()
-        names.update(self.groups.values_list("name", flat=True))
-        return [name for name in roles.ROLES if name in names]
+        names.update(self.groups.filter(permissions__isnull=False).values_list("name", flat=True))
+        delivered = [name for name in roles.ROLES if name in names]
+        return delivered + sorted(names.difference(delivered))
 
 
 def administrators() -> models.QuerySet[User]:

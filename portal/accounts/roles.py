@@ -1,4 +1,11 @@
-"""Who may do what, as data: the four roles and the permissions their groups get."""
+"""Who may do what, as data: the four roles as they are delivered, and the actions a role may be given.
+
+Administrators change the first three and add roles of their own (`portal.accounts.admin.role_table`),
+always out of `ACTIONS`. Administering is in no list: only the Administrator role has it, for ever.
+"""
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
 
 AGENT = "Agent"
 TEAM_LEAD = "Team lead"
@@ -36,3 +43,33 @@ ROLES: dict[str, frozenset[str]] = {
         "invitations.change_policy",
     },
 }
+
+ACTIONS: tuple[tuple[Promise, dict[str, Promise]], ...] = (
+    (
+        _("Board"),
+        {
+            SEE: _("See the board, invitations and history"),
+            SEE_CODES: _("See codes, links and pictures of desktops"),
+        },
+    ),
+    (
+        _("Clients"),
+        {
+            CREATE: _("Create invitations"),
+            CONNECT: _("Connect to a client’s desktop"),
+            MANAGE_OWN: _("Rename and close own invitations"),
+            MANAGE_ANY: _("Rename and close everybody’s invitations"),
+        },
+    ),
+    (
+        _("Audit log"),
+        {
+            AUDIT_OWN: _("See own actions in the audit log"),
+            AUDIT_TEAM: _("See the team’s actions in the audit log"),
+            AUDIT_ALL: _("See, check and export the whole audit log"),
+        },
+    ),
+)
+LABELS: dict[str, Promise] = {name: label for _group, actions in ACTIONS for name, label in actions.items()}
+# Without the board there is nothing that these could be done with.
+NEED_BOARD = frozenset({SEE_CODES, CREATE, CONNECT, MANAGE_OWN, MANAGE_ANY})

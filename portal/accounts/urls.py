@@ -7,7 +7,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import path, re_path
 
 from portal.accounts import factor_views as factors
-from portal.accounts import views
+from portal.accounts import one_time, views
 
 
 @login_not_required
@@ -64,4 +64,5 @@ urlpatterns = [
         name="account_reset_password_from_key_done",
     ),
     path("enrol/<str:token>/", views.enrol, name="enrol"),
+    path("invite/<str:token>/", one_time.choose_password, name="choose_password"),
 ]

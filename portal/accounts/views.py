@@ -6,17 +6,17 @@ from typing import Any
 
 from allauth.account import views as allauth
 from django.conf import settings
-from django.contrib import messages
 from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from django.shortcuts import redirect, render
-from django.utils.translation import gettext as _
+from django.shortcuts import render
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
 from portal import audit
+from portal.accounts import one_time
 from portal.accounts.forms import EnrolmentForm, LoginForm, ResetPasswordForm
 from portal.accounts.models import OneTimeLink, User, administrators, lock_administrator_role
 from portal.audit import strangers
@@ -81,27 +81,14 @@ class PasswordResetFromKey(allauth.PasswordResetFromKeyView):  # type: ignore[mi
 @require_http_methods(["GET", "POST"])
 def enrol(request: HttpRequest, token: str) -> HttpResponse:
     """Make the first administrator. The link works once, for 15 minutes, while there is none."""
-    form = EnrolmentForm(request.POST if request.method == "POST" else None)
-    if not is_open(token):
-        return refuse_enrolment(request)
-    if not form.is_valid():
-        return render(request, "accounts/enrol.html", {"form": form}, status=422 if form.is_bound else 200)
-    request.form_page = ("accounts/enrol.html", {"form": form})  # type: ignore[attr-defined]
-    if enrol_administrator(form, token) is None:
-        return refuse_enrolment(request)
-    messages.success(request, _("Your account is ready. Sign in with it."))
-    return redirect("account_login")
+    form = EnrolmentForm(request.POST if request.method == "POST" else None) if is_open(token) else None
+    return one_time.answer(request, ENROLMENT, token, form, {})
 
 
 def is_open(token: str) -> bool:
     return (
         OneTimeLink.objects.valid(OneTimeLink.Purpose.ADMINISTRATOR, token).exists() and not administrators().exists()
     )
-
-
-def refuse_enrolment(request: HttpRequest) -> HttpResponse:
-    strangers.record("enrolment.refused", result=Result.DENIED)
-    return render(request, "accounts/enrol_expired.html", status=410)
 
 
 @audit.writing()
@@ -115,3 +102,12 @@ def enrol_administrator(form: EnrolmentForm, token: str) -> User | None:
     user.groups.add(role)
     audit.record("enrolment.used", result=Result.OK, actor=user)
     return user
+
+
+ENROLMENT = one_time.Page(
+    "accounts/enrol.html",
+    "accounts/enrol_expired.html",
+    "enrolment.refused",
+    _("Your account is ready. Sign in with it."),
+    enrol_administrator,
+)

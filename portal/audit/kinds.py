@@ -89,6 +89,16 @@ KINDS: dict[str, Kind] = {
     "user.enabled": Kind(_("Person enabled"), _("enabled the account of %(target)s")),
     "user.roles_changed": Kind(_("Roles changed"), _("changed the roles of %(target)s")),
     "user.password_set": Kind(_("Password set"), _("set a password for %(target)s")),
+    "user.approved": Kind(_("Person approved"), _("let %(target)s in")),
+    "user.link_made": Kind(_("One-time link made"), _("made a one-time link for %(target)s to choose a password")),
+    "user.link_used": Kind(_("One-time link used"), _("chose a password by one-time link")),
+    "user.link_refused": Kind(
+        _("One-time link refused"), _("used a one-time link"), _("opened a one-time link that is used or too old")
+    ),
+    "factor.reset": Kind(_("Second factor removed"), _("removed the second factors of %(target)s")),
+    "role.added": Kind(_("Role added"), _("added the role %(target)s")),
+    "role.changed": Kind(_("Role changed"), _("changed what the role %(target)s may do")),
+    "role.deleted": Kind(_("Role deleted"), _("deleted the role %(target)s")),
     "policy.changed": Kind(_("Policy changed"), _("changed the policy")),
     "admin.added": Kind(_("Record added"), _("added %(target)s in the administration")),
     "admin.changed": Kind(_("Record changed"), _("changed %(target)s in the administration")),

@@ -22,6 +22,7 @@ from tests.test_access import EXPECTED, Cast
 NEW = "another long and quiet passphrase"
 HERE = "invitations/<slug:public_id>/"
 USER = "admin/accounts/user/"
+GROUP = "admin/auth/group/"
 POLICY = "admin/invitations/policy/<path:object_id>/change/"
 # What is sent where somebody may: a right form, and one with something wrong in it.
 FORMS: dict[str, tuple[dict[str, str], dict[str, str]]] = {
@@ -41,8 +42,14 @@ FORMS: dict[str, tuple[dict[str, str], dict[str, str]]] = {
     ),
     "accounts/password/reset/": ({"email": "tom@example.org"}, {"email": "nobody@example.org"}),
     f"{USER}add/": ({"username": "new", "password1": NEW, "password2": NEW}, {"username": ""}),
+    f"{USER}invite/": ({"username": "new"}, {"username": ""}),
+    f"{USER}import/": ({"text": "username\nnew", "step": "all"}, {"text": "username\n=new", "step": "all"}),
+    f"{USER}<id>/link/": ({}, {}),
+    f"{USER}<id>/factors/": ({"reason": "lost phone"}, {"reason": ""}),
     f"{USER}<id>/password/": ({"password1": NEW, "password2": NEW}, {"password1": NEW, "password2": "other"}),
     f"{USER}<path:object_id>/change/": ({"username": "tom", "email": "tom@example.org"}, {"username": ""}),
+    f"{GROUP}add/": ({"name": "Second line", "actions": "invitations.see_board"}, {"name": "", "actions": "?"}),
+    f"{GROUP}<path:object_id>/change/": ({"actions": "invitations.see_board"}, {"actions": "accounts.administer"}),
     POLICY: (POLICY_LIMITS | {"helpdesk_name": "Desk", "recording": "off", "previews": "click"}, {"helpdesk_name": ""}),
 }
 PUBLIC_FORMS = ("accounts/login/", "accounts/password/reset/")  # for those who are not signed in
@@ -166,6 +173,14 @@ accounts/enrol/<str:token>/                              GET  anon=enrolment.ref
     allowed=enrolment.refused:denied
 accounts/enrol/<str:token>/                              POST anon=enrolment.refused:denied
     allowed=enrolment.refused:denied
+accounts/invite/<str:token>/                             GET  anon=user.link_refused:denied
+    allowed=user.link_refused:denied
+accounts/invite/<str:token>/                             POST anon=user.link_refused:denied
+    allowed=user.link_refused:denied
+logo/<slug:digest>.png                                   GET
+logo/<slug:digest>.png                                   POST
+branding/<slug:digest>.css                               GET
+branding/<slug:digest>.css                               POST
 admin/                                                   GET
 admin/login/                                             GET
 admin/login/                                             POST
@@ -190,6 +205,14 @@ admin/accounts/user/add/                                 GET
 admin/accounts/user/add/                                 POST allowed=user.created:ok
 admin/accounts/user/<id>/password/                       GET
 admin/accounts/user/<id>/password/                       POST allowed=user.password_set:ok
+admin/accounts/user/invite/                              GET
+admin/accounts/user/invite/                              POST allowed=user.created:ok,user.link_made:ok
+admin/accounts/user/import/                              GET
+admin/accounts/user/import/                              POST allowed=user.created:ok,user.link_made:ok
+admin/accounts/user/<id>/link/                           GET
+admin/accounts/user/<id>/link/                           POST allowed=user.link_made:ok
+admin/accounts/user/<id>/factors/                        GET
+admin/accounts/user/<id>/factors/                        POST allowed=factor.reset:ok
 admin/accounts/user/<path:object_id>/                    GET
 admin/accounts/user/<path:object_id>/change/             GET
 admin/accounts/user/<path:object_id>/change/             POST allowed=user.disabled:ok,user.roles_changed:ok
@@ -197,11 +220,11 @@ admin/accounts/user/<path:object_id>/history/            GET
 admin/accounts/user/<path:object_id>/delete/             GET  allowed=access.denied:denied
 admin/accounts/user/<path:object_id>/delete/             POST allowed=access.denied:denied
 admin/auth/group/                                        GET
-admin/auth/group/add/                                    GET  allowed=access.denied:denied
-admin/auth/group/add/                                    POST allowed=access.denied:denied
+admin/auth/group/add/                                    GET
+admin/auth/group/add/                                    POST allowed=role.added:ok
 admin/auth/group/<path:object_id>/                       GET
 admin/auth/group/<path:object_id>/change/                GET
-admin/auth/group/<path:object_id>/change/                POST allowed=access.denied:denied
+admin/auth/group/<path:object_id>/change/                POST allowed=role.changed:ok
 admin/auth/group/<path:object_id>/history/               GET
 admin/auth/group/<path:object_id>/delete/                GET  allowed=access.denied:denied
 admin/auth/group/<path:object_id>/delete/                POST allowed=access.denied:denied

@@ -1,16 +1,14 @@
-"""People and roles for administrators. Nobody is deleted: leaving colleagues are disabled."""
+"""People, for administrators. Nobody is deleted: leaving colleagues are disabled."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
-from allauth.account.admin import EmailAddress
-from allauth.mfa.admin import Authenticator
-from allauth.socialaccount.admin import SocialAccount, SocialApp, SocialToken
+from allauth.mfa.models import Authenticator
 from django import forms
 from django.contrib import admin, messages
-from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import (
     AdminPasswordChangeForm,
@@ -19,88 +17,20 @@ from django.contrib.auth.forms import (
     UserChangeForm,
     UserCreationForm,
 )
-from django.contrib.auth.models import Group
-from django.db.models import Model, QuerySet
+from django.core.exceptions import ValidationError
+from django.db.models import Count, Exists, Model, OuterRef, Q
 from django.http import HttpRequest
+from django.urls import path
+from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from portal import audit
-from portal.accounts import roles, sessions
+from portal.accounts import people, roles, sessions
 from portal.accounts.adapter import forget_copied_addresses
-from portal.accounts.models import User, administrators, lock_administrator_role
-from portal.audit.kinds import Result
-
-Changes = dict[str, list[Any]]  # field → before and after
-
-
-class AuditedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not subscriptable at run time
-    """Every addition, change and deletion becomes an event in the same transaction, with before and after."""
-
-    kind_added = "admin.added"
-
-    def construct_change_message(self, request: HttpRequest, form: Any, formsets: Any, add: bool = False) -> Any:
-        request.audited_values = values_of(form)  # type: ignore[attr-defined]
-        return super().construct_change_message(request, form, formsets, add)
-
-    def log_addition(self, request: HttpRequest, obj: Model, message: Any) -> Any:
-        self._record(self.kind_added, request, obj)
-        return super().log_addition(request, obj, message)
-
-    def log_change(self, request: HttpRequest, obj: Model, message: Any) -> Any:
-        for kind, values in self.kinds_changed(getattr(request, "audited_values", {})).items():
-            self._record(kind, request, obj, values)
-        return super().log_change(request, obj, message)
-
-    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        """Take the log's lock before the rows': see `audit.writing`. Without the log nothing is changed."""
-        with audit.writing() if request.method == "POST" else nullcontext():
-            return super().changeform_view(request, *args, **kwargs)
-
-    def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
-        for obj in queryset:
-            self._record("admin.deleted", request, obj, {})
-        return super().log_deletions(request, queryset)
-
-    def kinds_changed(self, values: Changes) -> dict[str, Changes]:
-        """Return the kinds of events that these changes are, each with its own."""
-        return {"admin.changed": values}
-
-    def _record(self, kind: str, request: HttpRequest, obj: Model, values: Changes | None = None) -> None:
-        changes = getattr(request, "audited_values", {}) if values is None else values
-        audit.record(
-            kind,
-            result=Result.OK,
-            actor=request.user,
-            target_type=obj._meta.model_name or "",
-            target_id=str(obj.pk),
-            target_label=str(obj),
-            facts={"fields": sorted(changes)},
-            details={"changes": changes},
-        )
-
-
-def values_of(form: Any) -> Changes:
-    """Return what each changed field was and is. Of passwords only that they were set is said."""
-    # The form for passwords calls its change "password", which is none of its fields.
-    values: Changes = {"password": ["", "set"]} if any("password" in name for name in form.changed_data) else {}
-    for name in form.changed_data:
-        if "password" not in name and name in form.cleaned_data:
-            values[name] = [shown(form.initial.get(name)), shown(form.cleaned_data[name])]
-    return values
-
-
-def shown(value: Any) -> Any:
-    """Return a form's value as plain JSON."""
-    if isinstance(value, QuerySet | list | tuple):
-        return sorted(map(str, value))
-    return value if value is None or isinstance(value, bool) else str(value)
-
-
-# Importing their own admin registered them. It shows secrets, and a second list of e-mail addresses beside the person's
-# would let somebody who no longer has the mailbox reset the password.
-for model in (Group, EmailAddress, Authenticator, SocialAccount, SocialApp, SocialToken):
-    admin.site.unregister(model)
+from portal.accounts.admin import person_pages
+from portal.accounts.admin.audited import AuditedAdmin, Changes
+from portal.accounts.models import OneTimeLink, User, administrators, lock_administrator_role
 
 
 class PasswordButton(ReadOnlyPasswordHashWidget):
@@ -126,10 +56,8 @@ class PersonForm(UserChangeForm):  # type: ignore[type-arg]  # not subscriptable
         }
         if self.instance.pk == self.actor.pk and not is_active:
             self.add_error("is_active", _("You cannot switch off your own account. Ask another administrator."))
-        if self.instance.pk == self.actor.pk and not holds_role and "groups" in values:
-            self.add_error(
-                "groups", _("You cannot take the Administrator role from yourself. Ask another administrator.")
-            )
+        if self.instance.pk == self.actor.pk and "groups" in self.changed_data:
+            self.add_error("groups", _("You cannot change your own roles. Ask another administrator."))
         if not (is_active and holds_role) and not administrators().exclude(pk=self.instance.pk).exists():
             self.add_error(None, _("Somebody must stay administrator: nobody else who may sign in has that role."))
         return values
@@ -155,10 +83,41 @@ class RoleFilter(admin.RelatedFieldListFilter):
         self.title = _("role")
 
 
+class FactorFilter(admin.SimpleListFilter):
+    title = _("second factor")
+    parameter_name = "factor"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [("yes", _("Yes")), ("no", _("No"))]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        wanted = {"yes": True, "no": False}.get(self.value() or "")
+        return queryset if wanted is None else queryset.filter(factor=wanted)
+
+
+def with_sign_in(found: Any) -> Any:
+    """Add whether people have a second factor, and how many sessions they have open, to the same query."""
+    factors = Authenticator.objects.filter(user=OuterRef("pk")).exclude(type=Authenticator.Type.RECOVERY_CODES)
+    is_open = Q(sessions__expire_date__gt=timezone.now())
+    return found.annotate(factor=Exists(factors), open_sessions=Count("sessions", filter=is_open, distinct=True))
+
+
 @admin.register(User)
 class UserAdmin(AuditedAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
-    list_display = ("username", "email", "first_name", "last_name", "role_list", "is_active", "last_login")
-    list_filter = ("is_active", ("groups", RoleFilter))
+    list_display = (
+        "username",
+        "display_name",
+        "role_list",
+        "is_active",
+        "awaits_approval",
+        "has_factor",
+        "session_count",
+        "last_login",
+    )
+    list_filter = ("is_active", "awaits_approval", FactorFilter, ("groups", RoleFilter))
+    actions = ("disable", "enable", "approve", "end_sessions")
+    change_list_template = "admin/people_list.html"
+    change_form_template = "admin/person.html"
     filter_horizontal = ()
     kind_added = "user.created"
     form = PersonForm
@@ -182,8 +141,8 @@ class UserAdmin(AuditedAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
     )
 
     def get_queryset(self, request: HttpRequest) -> Any:
-        people = super().get_queryset(request).prefetch_related("groups")
-        return people if request.user.is_superuser else people.filter(is_superuser=False)
+        found = with_sign_in(super().get_queryset(request).prefetch_related("groups"))
+        return found if request.user.is_superuser else found.filter(is_superuser=False)
 
     def kinds_changed(self, values: Changes) -> dict[str, Changes]:
         """Taking somebody's access or roles is another matter than a new name."""
@@ -198,6 +157,7 @@ class UserAdmin(AuditedAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
     def log_change(self, request: HttpRequest, obj: User, message: Any) -> Any:  # type: ignore[override]
         entry = super().log_change(request, obj, message)
         if SESSION_ENDING & set(self.kinds_changed(getattr(request, "audited_values", {}))):
+            OneTimeLink.objects.filter(user=obj).delete()  # whoever holds one could undo it
             sessions.end_others(obj, by=request.user, but=request.session.session_key)
         return entry
 
@@ -233,19 +193,53 @@ class UserAdmin(AuditedAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
     def role_list(self, user: User) -> str:
         return ", ".join(group.name for group in user.groups.all())
 
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
+    @admin.display(description=_("second factor"), boolean=True, ordering="factor")
+    def has_factor(self, user: Any) -> bool:
+        return bool(user.factor)
 
+    @admin.display(description=_("sessions"), ordering="open_sessions")
+    def session_count(self, user: Any) -> int:
+        return int(user.open_sessions)
 
-@admin.register(Group)
-class GroupAdmin(AuditedAdmin, DjangoGroupAdmin):
-    """The roles, to look at: what each may do is fixed."""
+    @admin.action(description=_("Disable the chosen people"))
+    def disable(self, request: HttpRequest, chosen: Any) -> None:
+        self._do(request, chosen, people.disable)
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
+    @admin.action(description=_("Enable the chosen people"))
+    def enable(self, request: HttpRequest, chosen: Any) -> None:
+        self._do(request, chosen, people.enable)
 
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
+    @admin.action(description=_("Let the chosen people in"))
+    def approve(self, request: HttpRequest, chosen: Any) -> None:
+        self._do(request, chosen, people.approve)
+
+    @admin.action(description=_("End all sessions of the chosen people"))
+    def end_sessions(self, request: HttpRequest, chosen: Any) -> None:
+        self._do(request, chosen, people.end_sessions)
+
+    def _do(self, request: HttpRequest, chosen: Any, act: Callable[[User, Any], None]) -> None:
+        """Do it to each of the chosen, and say for whom it was refused."""
+        for person in chosen:
+            try:
+                act(person, request.user)
+            except ValidationError as error:
+                messages.error(request, f"{person}: {' '.join(error.messages)}")
+            else:
+                messages.success(request, _("%(name)s: done.") % {"name": person})
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
+        with audit.writing() if request.method == "POST" else nullcontext():
+            return super().changelist_view(request, extra_context)
+
+    def get_urls(self) -> list[Any]:
+        wrap = self.admin_site.admin_view
+        pages = [
+            path("invite/", wrap(person_pages.invite), name="accounts_user_invite"),
+            path("import/", wrap(person_pages.import_people), name="accounts_user_import"),
+            path("<id>/link/", wrap(person_pages.link), name="accounts_user_link"),
+            path("<id>/factors/", wrap(person_pages.factors), name="accounts_user_factors"),
+        ]
+        return [*pages, *super().get_urls()]
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False

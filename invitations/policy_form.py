@@ -1,0 +1,74 @@
+"""The form of the policy: what it refuses, and the picture that becomes the logo."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext_lazy as _
+
+from invitations import branding, colours
+from invitations.models import Policy
+
+
+class PolicyForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable at run time
+    """Everything administrators decide for everybody."""
+
+    logo = forms.FileField(
+        label=_("Logo"),
+        required=False,
+        max_length=200,
+        help_text=_("PNG, JPEG or WebP of at most 1 MB. It is drawn anew, 400 × 120 pixels at most."),
+        widget=forms.FileInput(attrs={"accept": "image/png,image/jpeg,image/webp"}),
+    )
+    is_logo_removed = forms.BooleanField(label=_("Remove the logo"), required=False)
+
+    class Meta:
+        model = Policy
+        fields = (
+            "helpdesk_name",
+            "recording",
+            "previews",
+            "is_ticket_required",
+            "fresh_factor_minutes",
+            "connects_per_ten_minutes",
+            "creates_per_hour",
+            "accent",
+        )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.logo_before = self.instance.logo_digest
+
+    def clean_accent(self) -> str:
+        """Refuse a colour on which white text cannot be read, and name the nearest one on which it can."""
+        colour = str(self.cleaned_data["accent"]).strip().lower()
+        if not colour:
+            return ""
+        if not colours.HEX.fullmatch(colour):
+            raise ValidationError(_("Write the colour as # and six digits, such as #1d4ed8."))
+        shade = colours.for_light(colour)
+        if shade != colour:
+            words = _("White text on this colour is hard to read. The nearest shade that works is %(shade)s.")
+            raise ValidationError(words, params={"shade": shade})
+        return colour
+
+    def clean_logo(self) -> bytes | None:
+        upload = self.cleaned_data.get("logo")
+        if not upload:
+            return None
+        if upload.size > branding.MOST_BYTES:
+            raise ValidationError(_("The file is larger than 1 MB. Choose a smaller one."))
+        return branding.drawn_anew(upload.read())
+
+    @property
+    def changed_data(self) -> list[str]:
+        """Of a logo only that it was replaced or removed is worth telling."""
+        return [name for name in super().changed_data if name not in ("logo", "is_logo_removed")]
+
+    def save(self, commit: bool = True) -> Any:
+        png, is_removed = self.cleaned_data.get("logo"), self.cleaned_data.get("is_logo_removed")
+        if png or is_removed:
+            self.instance.logo_digest = branding.keep_logo(png)
+        return super().save(commit)

@@ -1,0 +1,93 @@
+"""People from a CSV file: reading its lines, and what is wrong with each."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from django.contrib.auth.models import Group
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext as _
+
+from portal.accounts.forms import InviteForm
+from portal.audit.cells import MARK
+
+COLUMNS = ("username", "email", "first_name", "last_name", "roles")
+MOST_LINES = 500
+FORMULA = frozenset("=+-@＝＋－＠")  # what spreadsheets take for the beginning of one
+MOST_BYTES = 128 * 1024
+
+
+@dataclass
+class Line:
+    """One person of the file, with what is wrong about them."""
+
+    number: int
+    values: dict[str, str]
+    form: InviteForm
+    problems: list[str] = field(default_factory=list)
+
+
+def decoded(data: bytes) -> str:
+    """Return a file's text. Raises ValidationError where it is not UTF-8."""
+    if len(data) > MOST_BYTES:
+        raise ValidationError(_("The file is too large: at most 128 KB."))
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise ValidationError(_("The file is not UTF-8. Save it as “CSV UTF-8” and try again.")) from None
+
+
+def read(text: str) -> list[Line]:
+    """Return the people of a file with their problems. Raises ValidationError where it is no such file at all."""
+    text = text.removeprefix(MARK)
+    if "\x00" in text:
+        raise ValidationError(_("The file is no text."))
+    first = text.partition("\n")[0]
+    try:
+        rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=";" if ";" in first else ",", strict=True))
+    except csv.Error:
+        raise ValidationError(_("The file is no CSV file that can be read: look at its quotation marks.")) from None
+    rows = [[cell.strip() for cell in row] for row in rows]
+    names = [name.lower() for name in rows[0]] if rows else []
+    if "username" not in names or set(names) - set(COLUMNS) or len(set(names)) < len(names):
+        words = _("The first line must name the columns, of which only username is needed: %(columns)s.")
+        raise ValidationError(words, params={"columns": ", ".join(COLUMNS)})
+    people = [(number, row) for number, row in enumerate(rows[1:], start=2) if any(row)]
+    if not people:
+        raise ValidationError(_("The file names nobody."))
+    if len(people) > MOST_LINES:
+        raise ValidationError(_("At most %(count)s people at once. Split the file."), params={"count": MOST_LINES})
+    return list(checked(names, people))
+
+
+def checked(names: list[str], people: list[tuple[int, list[str]]]) -> Iterator[Line]:
+    roles = {group.name.casefold(): group for group in Group.objects.all()}
+    seen: set[str] = set()
+    for number, row in people:
+        values = dict(zip(names, row, strict=False))
+        wanted = [name.strip() for name in re.split(r"[|,;]", values.get("roles", "")) if name.strip()]
+        known = [roles[name.casefold()].pk for name in wanted if name.casefold() in roles]
+        line = Line(number, values, InviteForm({**values, "groups": known}))
+        if len(row) != len(names):
+            line.problems.append(_("It has %(count)s cells.") % {"count": len(row)})
+        if any(value[:1] in FORMULA for value in values.values() if value):
+            line.problems.append(_("A cell begins like a formula."))
+        line.problems += [
+            _("There is no role “%(name)s”.") % {"name": name} for name in wanted if not is_in(name, roles)
+        ]
+        for label, errors in line.form.errors.items():
+            line.problems += [f"{label}: {error}" if label in COLUMNS else str(error) for error in errors]
+        for name in ("username", "email"):
+            key = f"{name} {values.get(name, '').casefold()}"
+            if values.get(name) and key in seen:
+                line.problems.append(_("%(value)s is in the file twice.") % {"value": values[name]})
+            seen.add(key)
+        yield line
+
+
+def is_in(name: str, roles: dict[str, Group]) -> bool:
+    return name.casefold() in roles

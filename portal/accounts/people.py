@@ -1,0 +1,126 @@
+"""What administrators do with people: invite, let in, disable, and help those who cannot sign in.
+
+Each inside the caller's `audit.writing()`. Nobody does any of it to themselves, and somebody stays administrator.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.core.mail import send_mail
+from django.utils.translation import gettext as _
+
+from portal import audit
+from portal.accounts import factors, one_time, sessions
+from portal.accounts.forms import InviteForm
+from portal.accounts.models import OneTimeLink, User, administrators, lock_administrator_role
+from portal.audit.kinds import Result
+
+
+def about(user: User, by: User) -> dict[str, Any]:
+    """Return what every event about a person says."""
+    return {
+        "result": Result.OK,
+        "actor": by,
+        "target_type": "user",
+        "target_id": str(user.pk),
+        "target_label": user.username,
+    }
+
+
+def refuse_oneself(user: User, by: User) -> None:
+    if user.pk == by.pk:
+        raise ValidationError(_("You cannot do this to your own account. Ask another administrator."))
+
+
+def refuse_greater(user: User, by: User) -> None:
+    """Raise ValidationError where an administrator would take hold of a superuser."""
+    if user.is_superuser and not by.is_superuser:
+        raise ValidationError(_("Only superusers may do this to a superuser."))
+
+
+def add(form: InviteForm, by: User) -> User:
+    """Make the account of a valid form, without a password."""
+    form.instance.set_unusable_password()
+    user: User = form.save()
+    names = sorted(group.name for group in user.groups.all())
+    changes: dict[str, list[Any]] = {
+        name: [None, str(getattr(user, name))] for name in form.changed_data if name != "groups"
+    }
+    if names:
+        changes["groups"] = [None, names]
+    told = {"facts": {"fields": sorted(changes)}, "details": {"changes": changes}}
+    audit.record("user.created", **about(user, by), **told)
+    return user
+
+
+def make_link(user: User, by: User) -> str:
+    """Return a new link with which the person chooses a password, in place of earlier ones. Raises ValidationError."""
+    refuse_oneself(user, by)
+    refuse_greater(user, by)
+    if not user.is_active:
+        raise ValidationError(_("This account is disabled. Enable it first."))
+    if user.awaits_approval:
+        raise ValidationError(_("This person awaits approval. Let them in first."))
+    purpose = OneTimeLink.Purpose.RESET if user.has_usable_password() else OneTimeLink.Purpose.INVITE
+    OneTimeLink.objects.filter(user=user, purpose__in=one_time.PASSWORD_PURPOSES).delete()
+    token = OneTimeLink.objects.issue(purpose, user)
+    audit.record("user.link_made", **about(user, by), facts={"purpose": str(purpose)})
+    return one_time.address_of(token)
+
+
+def mail_link(user: User, link: str) -> bool:
+    """Send the link to the person's address; return whether the mail server has taken it."""
+    text = _("Open this link to choose your password. It works once:\n\n%(link)s") % {"link": link}
+    try:
+        return bool(send_mail(_("Choose your password"), text, None, [user.email]))
+    except OSError:  # what smtplib and sockets raise
+        return False
+
+
+def reset_factors(user: User, by: User, reason: str) -> int:
+    """Remove the person's second factors and end their sessions; return how many there were."""
+    refuse_oneself(user, by)
+    refuse_greater(user, by)
+    count = factors.reset(user, by=by)
+    audit.record("factor.reset", **about(user, by), facts={"count": count}, details={"reason": reason})
+    return count
+
+
+def disable(user: User, by: User) -> None:
+    """Raises ValidationError for oneself and for the last administrator."""
+    refuse_oneself(user, by)
+    refuse_greater(user, by)
+    lock_administrator_role()
+    if not administrators().exclude(pk=user.pk).exists():
+        raise ValidationError(_("Somebody must stay administrator: nobody else who may sign in has that role."))
+    if not User.objects.filter(pk=user.pk, is_active=True).update(is_active=False):
+        return
+    OneTimeLink.objects.filter(user=user).delete()
+    audit.record("user.disabled", **about(user, by), **changed("is_active", before=True))
+    sessions.end_others(user, by=by)
+
+
+def enable(user: User, by: User) -> None:
+    refuse_greater(user, by)
+    if User.objects.filter(pk=user.pk, is_active=False).update(is_active=True):
+        audit.record("user.enabled", **about(user, by), **changed("is_active", before=False))
+
+
+def approve(user: User, by: User) -> None:
+    """Let somebody in who came by single sign-on."""
+    refuse_oneself(user, by)
+    if User.objects.filter(pk=user.pk, awaits_approval=True).update(awaits_approval=False):
+        audit.record("user.approved", **about(user, by), **changed("awaits_approval", before=True))
+
+
+def end_sessions(user: User, by: User) -> None:
+    refuse_oneself(user, by)
+    refuse_greater(user, by)
+    sessions.end_others(user, by=by)
+
+
+def changed(name: str, *, before: bool) -> dict[str, Any]:
+    """Return before and after of a switch, as the forms of the administration say it."""
+    return {"facts": {"fields": [name]}, "details": {"changes": {name: [before, not before]}}}
