@@ -302,7 +302,7 @@ def qr(request: SignedInRequest, public_id: str) -> HttpResponse:
     segno.make(invitation.invite_url, error="m").save(
         image, kind="svg", border=2, xmldecl=False, dark="#000", light="#fff"
     )
-    return HttpResponse(image.getvalue(), content_type="image/svg+xml")
+    return HttpResponse(image.getvalue(), content_type="image/svg+xml; charset=utf-8")
 
 
 @require_POST

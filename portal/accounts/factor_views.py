@@ -106,7 +106,7 @@ def app_qr(request: SignedInRequest) -> HttpResponse:
     image = io.BytesIO()
     address = get_adapter().build_totp_url(request.user, secret)
     segno.make(address, error="m").save(image, kind="svg", border=2, xmldecl=False, dark="#000", light="#fff")
-    return HttpResponse(image.getvalue(), content_type="image/svg+xml")
+    return HttpResponse(image.getvalue(), content_type="image/svg+xml; charset=utf-8")
 
 
 class RemoveApp(totp.DeactivateTOTPView):  # type: ignore[misc]
