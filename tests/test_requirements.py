@@ -5,19 +5,24 @@ from __future__ import annotations
 import ast
 import base64
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from ssl import TLSVersion
 
 import pytest
 import urllib3
+from allauth.account.utils import user_pk_to_url_str
+from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
+from allauth.mfa.totp.internal.auth import generate_totp_secret
 from django.conf import settings
 from django.contrib.auth.hashers import Argon2PasswordHasher, identify_hasher
+from django.contrib.auth.tokens import PasswordResetTokenGenerator
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 
 from portal.accounts import factors
-from portal.accounts.models import Session, User
+from portal.accounts.models import OneTimeLink, Session, User
+from tests.accounts.second_steps import by_code, by_password, give_app, give_codes
 from tests.conftest import PASSWORD, Browser
 from tests.portal.test_middleware import KINDS_OF_ANSWERS
 from tests.test_architecture import PUBLIC, SOURCES, imports_of, relative, sample
@@ -132,6 +137,82 @@ def test_names_of_sessions_have_more_than_128_bits(agent, browser_of):
     keys = set(Session.objects.values_list("session_key", flat=True))
     assert len(keys) == 3
     assert all(re.fullmatch(r"[a-z0-9]{32}", key) for key in keys)  # 36 characters: 5.17 bits each
+
+
+def test_a_confirmation_changes_the_session_and_the_old_one_is_dead(agent, vendor):
+    with_password, with_code = by_password(agent), None
+    give_app(agent)
+    with_code = by_code(agent, steps=0)
+    for browser, path, form in (
+        (with_code, "/accounts/reauthenticate/", {"password": PASSWORD}),
+        (with_password, "/accounts/reauthenticate/code/", {"code": give_codes(agent)[0]}),
+    ):
+        before = browser.cookies["__Host-sessionid"].value
+        assert browser.post(path, form).status_code == 302
+        assert browser.cookies["__Host-sessionid"].value != before
+        assert not Session.objects.filter(session_key=before).exists()
+        assert browser.get("/").status_code == 200
+
+
+def test_seeds_and_codes_are_long_and_differ(agent, colleague):
+    seeds = {generate_totp_secret() for _ in range(100)} | {RecoveryCodes.generate_seed() for _ in range(100)}
+    assert len(seeds) == 200
+    assert min(map(len, seeds)) >= 32  # of base 32: 160 bits
+    codes = give_codes(agent) + give_codes(colleague)
+    assert len(set(codes)) == 20
+    assert all(re.fullmatch(r"[0-9]{10}", code) for code in codes)  # 33 bits each, limited tries
+
+
+# --- tokens that say for themselves what they are for
+
+
+@pytest.fixture
+def reset_link(agent, mailoutbox):
+    Browser().post("/accounts/password/reset/", {"email": agent.email})
+    return re.search(r"https://testserver(/\S+)", mailoutbox[0].body)[1]
+
+
+def leads_to_a_form(link: str) -> bool:
+    return Browser().get(link).status_code == 302
+
+
+def test_a_reset_link_is_good_for_its_hour_only(reset_link, settings, monkeypatch):
+    now = datetime.now()
+    ages = {}
+    for minutes in (59, 61):
+        at = now + timedelta(minutes=minutes)
+        monkeypatch.setattr(PasswordResetTokenGenerator, "_now", lambda self, at=at: at)
+        ages[minutes] = leads_to_a_form(reset_link)
+    assert ages == {59: True, 61: False}
+
+
+def test_a_reset_link_that_was_changed_or_is_somebody_else_s_or_of_another_portal_opens_nothing(
+    reset_link, colleague, settings
+):
+    person, token = re.search(r"key/(\w+)-([\w-]+)/", reset_link).groups()
+    time, mac = token.split("-")
+    others = [
+        reset_link.replace(mac, mac[:-1] + ("a" if mac[-1] != "a" else "b")),
+        reset_link.replace(f"/{person}-", f"/{user_pk_to_url_str(colleague)}-"),
+        reset_link.replace(f"-{time}-", f"-{time[:-1]}z-"),
+        reset_link.replace(token, "-"),
+    ]
+    assert not [link for link in others if leads_to_a_form(link)]
+    assert leads_to_a_form(reset_link)
+    settings.SECRET_KEY = "the key of another portal, long enough for anybody 0123456789"
+    assert not leads_to_a_form(reset_link)
+
+
+def test_a_link_for_one_purpose_opens_no_other_page(agent):
+    for purpose in set(OneTimeLink.Purpose) - {OneTimeLink.Purpose.ADMINISTRATOR}:
+        token = OneTimeLink.objects.issue(purpose, agent)
+        assert Browser().get(f"/accounts/enrol/{token}/").status_code == 410
+
+
+@pytest.mark.parametrize("more", ["\r\nBcc: evil@example.org", "\nSubject: x", ", evil@example.org", "%0aCc: x@y.z"])
+def test_nobody_adds_lines_or_recipients_to_a_mail(agent, anonymous, mailoutbox, more):
+    anonymous.post("/accounts/password/reset/", {"email": agent.email + more})
+    assert not mailoutbox
 
 
 # --- answers
