@@ -176,6 +176,7 @@ MIDDLEWARE = [
     "portal.middleware.SignInRequired",
     "portal.accounts.middleware.RecordDenials",
     "portal.accounts.middleware.SecondFactorRequired",
+    "portal.middleware.KnownMethods",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "allauth.account.middleware.AccountMiddleware",

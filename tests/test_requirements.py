@@ -25,6 +25,7 @@ from portal.accounts.models import OneTimeLink, Session, User
 from tests.accounts.second_steps import by_code, by_password, give_app, give_codes
 from tests.conftest import PASSWORD, Browser
 from tests.portal.test_middleware import KINDS_OF_ANSWERS
+from tests.test_access import EVERY
 from tests.test_architecture import PUBLIC, SOURCES, imports_of, relative, sample
 from tests.test_static import SCRIPTS
 
@@ -246,6 +247,16 @@ def test_nothing_is_read_back_by_trace(agent, browser_of, vendor):
     answer = browser_of(agent).trace("/", headers={"x-secret": "tell me back"})
     assert answer.status_code == 405
     assert b"tell me back" not in answer.content
+
+
+@pytest.mark.parametrize("method", ["put", "patch", "delete", "options", "trace"])
+def test_pages_take_get_head_and_post_alone(admin, browser_of, vendor, anonymous, method):
+    for route in EVERY:
+        answer = getattr(browser_of(admin), method)(sample(route))
+        assert answer.status_code == 405, route
+    for route in PUBLIC:
+        assert getattr(anonymous, method)(sample(route)).status_code == 405, route
+    assert not vendor.ledger.requests
 
 
 def test_folders_of_static_files_are_not_listed(anonymous, db):
