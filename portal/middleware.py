@@ -11,7 +11,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth.middleware import LoginRequiredMiddleware
 from django.core.signals import request_finished
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.urls import NoReverseMatch, reverse
 from django.utils.cache import patch_vary_headers
@@ -22,6 +22,7 @@ from portal import log
 from portal.audit.origin import parse_address
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
+METHODS = ("GET", "HEAD", "POST")
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS", "TRACE")
 # Addresses that are parts of a page, not pages to come back to.
 PARTS = frozenset(
@@ -139,6 +140,19 @@ def is_part(request: HttpRequest) -> bool:
 def redirect_whole_page(request: HttpRequest, target: str) -> HttpResponse:
     """Send the browser to `target`, also where a part of a page was asked for, in whose place it would appear."""
     return HttpResponseClientRedirect(target) if is_part(request) else HttpResponseRedirect(target)
+
+
+class KnownMethods:
+    """Refuse methods that no page is made for: some views would take a PUT for a POST."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        return self.get_response(request)
+
+    def process_view(self, request: HttpRequest, view: object, args: object, kwargs: object) -> HttpResponse | None:
+        return None if request.method in METHODS else HttpResponseNotAllowed(METHODS)
 
 
 def page_to_return_to(request: HttpRequest) -> str:

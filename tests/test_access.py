@@ -206,7 +206,7 @@ OWNED = ("<slug:public_id>", "<int:seq>")  # invitations and events are somebody
 OTHER_METHODS = ("HEAD", "OPTIONS", "PUT", "PATCH", "DELETE", "TRACE")
 # Everybody's, with or without an account; `tests/test_architecture.py` says why.
 PUBLIC = {route for route, _, anon, *_ in (line.split() for line in TABLE.strip().splitlines()) if anon != "302"}
-PUBLIC |= {"accounts/logout/", "accounts/login/passkey/"}
+PUBLIC |= {"accounts/logout/", "accounts/login/passkey/", "accounts/login/code/"}
 # Effects of these at the vendor are what the POST is for.
 ACTING = {
     "invitations/new/",

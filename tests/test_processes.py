@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
@@ -262,3 +263,24 @@ def test_a_code_lets_one_of_many_in_whichever_process_they_reach(running):
     assert Counter(answer.status_code for answer in answers) == {302: 1, 422: 3}
     late = Person(portal, "careful").post("/accounts/login/code/", code=code)
     assert late.status_code == 422
+
+
+AMBIGUOUS = {
+    "two ways to say the length": b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "two lengths": b"Content-Length: 4\r\nContent-Length: 40\r\n\r\nab=c",
+    "a length with a sign": b"Content-Length: +4\r\n\r\nab=c",
+    "an encoding nobody knows": b"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
+    "a space before the colon": b"Content-Length : 4\r\n\r\nab=c",
+    "a folded header": b"X-Odd: a\r\n b\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("odd", AMBIGUOUS)
+def test_a_request_whose_end_can_be_read_in_two_ways_is_refused_and_nothing_after_it_answered(running, odd):
+    _, portal = running
+    hidden = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", portal.port), timeout=10) as connection:
+        connection.sendall(b"POST /accounts/login/ HTTP/1.1\r\nHost: 127.0.0.1\r\n" + AMBIGUOUS[odd] + hidden)
+        answer = b"".join(iter(lambda: connection.recv(65_536), b""))
+    assert answer.startswith((b"HTTP/1.1 400", b"HTTP/1.1 501"))
+    assert answer.count(b"HTTP/1.1 ") == 1

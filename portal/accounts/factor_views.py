@@ -238,6 +238,7 @@ class Confirming:
 
     def form_valid(self, form: Any) -> HttpResponse:
         is_for_connect = self.is_for_connect
+        self.request.session.cycle_key()  # whoever has the old one has confirmed nothing
         response: HttpResponse = super().form_valid(form)  # type: ignore[misc]
         if is_for_connect and factors.is_fresh(self.request, factors.FRESH_SECONDS):
             messages.success(self.request, _("Confirmed. Press Connect again."))

@@ -7,7 +7,9 @@ door (`portal.accounts.middleware.SecondFactorRequired`) reads them on every req
 from __future__ import annotations
 
 import base64
+import secrets
 import time
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,7 +18,8 @@ from allauth.account.utils import get_next_redirect_url
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.models import Authenticator
 from allauth.mfa.stages import AuthenticateStage
-from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from django.conf import settings
@@ -36,6 +39,7 @@ OWN = (Type.TOTP, Type.WEBAUTHN)  # recovery codes stand in for these, and never
 NAMES = {Type.TOTP: "totp", Type.WEBAUTHN: "passkey", Type.RECOVERY_CODES: "recovery_code"}
 WORDS = {Type.TOTP: "authenticator app", Type.WEBAUTHN: "passkey", Type.RECOVERY_CODES: "recovery codes"}
 SINGLE_SIGN_ON = "single_sign_on"
+NONCE = 12  # bytes, new for each seed; AES-256-GCM keeps them before what it encrypts
 FRESH_SECONDS = 300  # how long a sign-in or a confirmation lets a person change their factors
 WANTED_FOR_CONNECT = "fresh_factor"  # key in the session: where Connect has asked for a confirmation
 
@@ -49,16 +53,19 @@ class FactorAdapter(DefaultMFAAdapter):  # type: ignore[misc]
     }
 
     def encrypt(self, text: str) -> str:
-        return keys().encrypt(text.encode()).decode()
+        nonce = secrets.token_bytes(NONCE)
+        sealed = AESGCM(keys()[0]).encrypt(nonce, text.encode(), None)
+        return base64.urlsafe_b64encode(nonce + sealed).decode()
 
     def decrypt(self, encrypted_text: str) -> str:
         """Raise ValidationError where the portal's key is another one now: no code can be checked any more."""
-        try:
-            return keys().decrypt(encrypted_text.encode()).decode()
-        except InvalidToken:
-            raise ValidationError(
-                _("Codes cannot be checked, because the portal's key was changed. Ask your administrator for help.")
-            ) from None
+        sealed = base64.urlsafe_b64decode(encrypted_text)
+        for key in keys():
+            with suppress(InvalidTag):
+                return AESGCM(key).decrypt(sealed[:NONCE], sealed[NONCE:], None).decode()
+        raise ValidationError(
+            _("Codes cannot be checked, because the portal's key was changed. Ask your administrator for help.")
+        )
 
     def get_totp_label(self, user: User) -> str:
         return user.username
@@ -89,14 +96,14 @@ class SecondStep(AuthenticateStage):  # type: ignore[misc]
         return not (records and is_vouched(records[-1])) and bool(super()._should_handle(request))
 
 
-def keys() -> MultiFernet:
+def keys() -> list[bytes]:
     """Return what seeds are encrypted with: a key derived from SECRET_KEY, and those from its predecessors."""
-    return MultiFernet([Fernet(derived(key)) for key in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)])
+    return [derived(key) for key in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)]
 
 
 def derived(secret: str) -> bytes:
     kdf = HKDF(algorithm=SHA256(), length=32, salt=None, info=b"portal.accounts.factors")
-    return base64.urlsafe_b64encode(kdf.derive(secret.encode()))
+    return kdf.derive(secret.encode())
 
 
 def origin() -> str:

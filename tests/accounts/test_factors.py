@@ -80,7 +80,7 @@ def test_the_picture_for_the_app_is_that_of_the_session(agent, browser_of):
     assert browser.get(f"{APP}qr/").status_code == 404
     browser.get(APP)
     picture = browser.get(f"{APP}qr/")
-    assert picture.headers["Content-Type"] == "image/svg+xml"
+    assert picture.headers["Content-Type"] == "image/svg+xml; charset=utf-8"
     assert b"<svg" in picture.content
     assert b"style=" not in picture.content
 

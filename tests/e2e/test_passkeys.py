@@ -171,4 +171,4 @@ def test_without_scripts_the_page_offers_the_other_way(device, strict):
     page.get_by_role("link", name="Use an authenticator app instead").click()
     picture = page.get_by_alt_text("QR code for the authenticator app")
     expect(picture).to_be_visible()
-    assert page.request.get(str(picture.get_attribute("src"))).headers["content-type"] == "image/svg+xml"
+    assert page.request.get(str(picture.get_attribute("src"))).headers["content-type"] == "image/svg+xml; charset=utf-8"

@@ -225,7 +225,7 @@ def test_qr_code_is_an_image_without_inline_style(agent, browser_of, vendor, loo
     number = vendor.add("Tilda")
     look()
     answer = browser_of(agent).get(f"/invitations/{known(number).public_id}/qr/")
-    assert answer.headers["Content-Type"] == "image/svg+xml"
+    assert answer.headers["Content-Type"] == "image/svg+xml; charset=utf-8"
     assert b"style=" not in answer.content
 
 
