@@ -11,7 +11,9 @@ from django.conf import settings
 from django.core.management import get_commands
 from django.db import connection
 
+from invitations import branding
 from invitations.forms import CreateForm, RenameForm
+from portal.accounts import imports
 from portal.accounts.factors import FRESH_SECONDS
 from portal.accounts.models import LIFETIMES, OneTimeLink
 from portal.audit.export import BATCH
@@ -32,7 +34,7 @@ def section(title: str) -> str:
 
 def rows(title: str) -> dict[str, list[str]]:
     """Return the cells of the section's tables by the first of each line, without heads."""
-    lines = [line for line in section(title).splitlines() if re.match(r"\| (?!What \||Call |Key |Way |Level )", line)]
+    lines = [line for line in section(title).splitlines() if re.match(r"\| (?!What \||File \||Call |Key |Way |Level )", line)]
     cells = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
     return {first.strip("` "): others for first, *others in cells}
 
@@ -69,6 +71,7 @@ REACHING = {
     "portal/audit/syslog.py": {"socket", "ssl"},
     "portal/audit/forwarding.py": {"socket"},
     "portal/accounts/adapter.py": {"django.core.mail"},
+    "portal/accounts/people.py": {"django.core.mail"},
     "portal/self_check.py": {"django.core.mail", "smtplib"},
     "portal/checks.py": {"ssl"},
     "portal/embedded.py": {"socket"},
@@ -146,7 +149,7 @@ def test_every_field_that_an_agent_fills_in_has_its_rule(form):
 
 def test_sizes_of_forms_are_as_documented():
     text = " ".join(section("What may be typed").split())
-    assert f"larger than {settings.DATA_UPLOAD_MAX_MEMORY_SIZE // 1024} KiB" in text
+    assert f"Forms without a file larger than {settings.DATA_UPLOAD_MAX_MEMORY_SIZE // 1024} KiB" in text
     assert f"more than {settings.DATA_UPLOAD_MAX_NUMBER_FIELDS} fields" in text
     least = next(
         each["OPTIONS"]["min_length"]
@@ -156,6 +159,14 @@ def test_sizes_of_forms_are_as_documented():
     assert rows("What may be typed")["password"][0].startswith(f"{least} characters or more")
 
 
+def test_uploads_are_as_documented():
+    told = rows("What may be typed")
+    assert f"{branding.MOST_BYTES // 1024} KiB and {branding.MOST_PIXELS:,} pixels" in told["logo"][0]
+    assert "PNG, JPEG or WebP" in told["logo"][0]
+    assert tuple(name.upper() for name in ("png", "jpeg", "webp")) == branding.FORMATS
+    assert f"{imports.MOST_BYTES // 1024} KiB and {imports.MOST_LINES} people" in told["list of people"][0]
+
+
 def test_sessions_and_links_last_as_documented():
     assert f"ends {settings.SESSION_COOKIE_AGE // 3600} hours after" in section("Sessions")
     ways = section("Ways in")
@@ -163,6 +174,9 @@ def test_sessions_and_links_last_as_documented():
     assert f"good for {minutes:.0f} minutes and once" in ways
     assert settings.PASSWORD_RESET_TIMEOUT == 60 * 60
     assert "good for one hour and once" in ways
+    hours = {purpose: lifetime.total_seconds() / 3600 for purpose, lifetime in LIFETIMES.items()}
+    assert (hours[OneTimeLink.Purpose.INVITE], hours[OneTimeLink.Purpose.RESET]) == (24, 1)
+    assert "good for 24 hours or one hour, and once" in ways
     assert FRESH_SECONDS == 300
 
 
