@@ -6,6 +6,7 @@ new address and a new field are tried without anything being added here.
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -24,7 +25,7 @@ from tests import batteries
 from tests.conftest import Browser
 from tests.test_access import EXPECTED, PUBLIC, Cast, send
 
-EXAMPLES = batteries.count(short=15, long=2000)
+EXAMPLES = int(os.environ.get("EXAMPLES") or batteries.count(short=15, long=2000))  # of each form, query, address
 FORM = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data; boundary=edge"
 # What forms do not show on their pages: what scripts send, what the address of a page takes.
