@@ -1,17 +1,39 @@
-# The long batteries: what is attacked, killed, torn and filled up, on SQLite and then on a PostgreSQL with fsync on.
-# Called by `make batteries`; takes half an hour or more. With test files as arguments only those run, on SQLite.
+# The long batteries: what is attacked, killed, torn and filled up, on SQLite and then on a PostgreSQL with fsync on;
+# then what is sent to every address by nobody in particular. Called by `make batteries`; takes hours.
+# With `security` as argument only the latter; with test files only those run, on SQLite.
 set -eu
 BIN=${BIN:-.venv/bin}
-export LONG=1 BATTERY_REPORT="${BATTERY_REPORT:-docs/batteries/audit.txt}"
-on_postgres=$#
-test $# -gt 0 || set -- tests/audit/test_tampering.py tests/crashes
-mkdir -p "$(dirname "$BATTERY_REPORT")"
-"$BIN/python" -m tests.batteries > "$BATTERY_REPORT"
-"$BIN/python" -m pytest -q -p no:randomly "$@"
-if test "$on_postgres" = 0 && "$BIN/python" -m tests.postgres available; then
-    echo "# The same on PostgreSQL, fsync on:" >> "$BATTERY_REPORT"
-    postgres=$("$BIN/python" -m tests.postgres start durable)
-    trap '"$BIN/python" -m tests.postgres stop' EXIT
-    DATABASE_URL=$postgres "$BIN/python" -m pytest -q -p no:randomly tests/audit/test_tampering.py tests/crashes/test_kills.py
+export LONG=1
+folder=docs/batteries
+security="tests/test_alternate_paths.py tests/test_raw_requests.py tests/e2e/test_hostile_texts.py tests/test_bad_input.py"
+
+begin() { # a new report, under which stays what scanners have found that are no part of the project
+    export BATTERY_REPORT="${report:-$folder/$1}"
+    mkdir -p "$(dirname "$BATTERY_REPORT")"
+    kept=$(test ! -f "$BATTERY_REPORT" || sed -n '/^# Scanners/,$p' "$BATTERY_REPORT")
+    "$BIN/python" -m tests.batteries > "$BATTERY_REPORT"
+}
+
+finish() {
+    test -z "$kept" || printf '\n%s\n' "$kept" >> "$BATTERY_REPORT"
+    cat "$BATTERY_REPORT"
+}
+
+report=${BATTERY_REPORT:-}
+if test "${1:-}" != security; then
+    on_postgres=$#
+    test $# -gt 0 || set -- tests/audit/test_tampering.py tests/crashes
+    begin audit.txt
+    "$BIN/python" -m pytest -q -p no:randomly "$@"
+    if test "$on_postgres" = 0 && "$BIN/python" -m tests.postgres available; then
+        echo "# The same on PostgreSQL, fsync on:" >> "$BATTERY_REPORT"
+        postgres=$("$BIN/python" -m tests.postgres start durable)
+        trap '"$BIN/python" -m tests.postgres stop' EXIT
+        DATABASE_URL=$postgres "$BIN/python" -m pytest -q -p no:randomly tests/audit/test_tampering.py tests/crashes/test_kills.py
+    fi
+    finish
+    test "$on_postgres" = 0 || exit 0
 fi
-cat "$BATTERY_REPORT"
+begin security.txt
+"$BIN/python" -m pytest -q -p no:randomly $security
+finish

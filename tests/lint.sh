@@ -8,6 +8,10 @@ echo "ruff";         "$BIN/ruff" check --quiet .
 echo "mypy";         SECRET_KEY=only-for-type-checks-0123456789-0123456789-0123456789 "$BIN/mypy"
 echo "imports";      "$BIN/lint-imports" --no-cache >/tmp/imports.$$ || { cat /tmp/imports.$$; rm -f /tmp/imports.$$; exit 1; }
 rm -f /tmp/imports.$$
+echo "bandit";       "$BIN/bandit" --quiet --configfile pyproject.toml --recursive portal invitations manage.py 2>/tmp/bandit.$$ || { cat /tmp/bandit.$$; rm -f /tmp/bandit.$$; exit 1; }
+rm -f /tmp/bandit.$$
+echo "secrets";      BIN=$BIN sh tests/secrets.sh
+echo "Dockerfile";   "$BIN/hadolint" Dockerfile
 echo "templates";    "$BIN/djade" --target-version 6.1 --check $html
 "$BIN/djhtml" --tabwidth 2 --check $html
 export ENV_FILE=none REQUIRE_MFA=off GETSCREEN_API_KEY=not-a-key PUBLIC_URL=https://portal.example.org EMAIL_URL=smtp://localhost DATABASE_URL=sqlite://:memory:

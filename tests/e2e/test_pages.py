@@ -1,24 +1,12 @@
-"""Keys, theme, previews, hostile names, small screens and paper."""
+"""Keys, theme, previews, small screens and paper."""
 
 from __future__ import annotations
-
-import re
 
 import pytest
 from playwright.sync_api import expect
 
 from tests.installation import wait_until
 
-HOSTILE = (
-    "<script>document.title='owned'</script>",
-    '"><img src=x onerror="document.title=\'owned\'">',
-    "' autofocus onfocus='document.title=1",
-    "{{ 7|add:7 }} {% now 'Y' %}",
-    "\u202eevil\u202c gnp.exe",
-    "שלום עולם (קבלה)",
-    "W" * 100,
-    "a&amp;b <b>bold</b>",
-)
 # The row of filters has a scroll of its own; the phone's tables become cards.
 TOO_WIDE = """
 [...document.querySelectorAll("body *")]
@@ -113,22 +101,6 @@ def test_small_desktops_on_the_board_where_the_policy_shows_them(open_page, rows
 def test_the_qr_code_is_drawn(open_page, rows, portal):
     page = open_page("agent", f"/invitations/{portal.known(rows[1])}/")
     wait_until(lambda: page.evaluate("document.querySelector('img.qr')?.naturalWidth > 0"), seconds=5)
-
-
-def test_hostile_names_are_text(open_page, vendor, portal):
-    pages = [portal.known(vendor.add(name, status=1)) for name in HOSTILE]
-    page = open_page("agent", width=390, height=844)
-    shown = page.locator(".row h3 a").all_inner_texts()
-    for name in (*HOSTILE[:4], *HOSTILE[5:]):
-        assert name in shown
-    assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")
-    for public_id in pages:
-        page.goto(f"/invitations/{public_id}/")
-        assert not re.match("owned|1", page.title())
-        assert page.evaluate("document.querySelectorAll('main script, main img[src=x], main b > b').length") == 0
-        assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")
-    page.goto(f"/invitations/{pages[5]}/")
-    expect(page.get_by_role("heading", level=1)).to_have_text(HOSTILE[5])
 
 
 @pytest.mark.parametrize("width", [320, 390, 768, 1024])

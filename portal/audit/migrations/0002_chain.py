@@ -21,7 +21,7 @@ BATCH = 1000
 
 
 def set_aside(apps, schema_editor):
-    schema_editor.execute(f"CREATE TABLE {OLD} AS SELECT * FROM audit_event")
+    schema_editor.execute(f"CREATE TABLE {OLD} AS SELECT * FROM audit_event")  # nosec B608
 
 
 def chain(apps, schema_editor):
@@ -29,7 +29,7 @@ def chain(apps, schema_editor):
     connection, prev, seq = schema_editor.connection, "0" * 64, 0
     while True:
         with connection.cursor() as cursor:
-            cursor.execute(f"SELECT * FROM {OLD} WHERE seq > %s ORDER BY seq LIMIT {BATCH}", [seq])
+            cursor.execute(f"SELECT * FROM {OLD} WHERE seq > %s ORDER BY seq LIMIT {BATCH}", [seq])  # nosec B608
             names = [column[0] for column in cursor.description]
             rows = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
         if not rows:
