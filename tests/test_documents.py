@@ -34,7 +34,8 @@ def section(title: str) -> str:
 
 def rows(title: str) -> dict[str, list[str]]:
     """Return the cells of the section's tables by the first of each line, without heads."""
-    lines = [line for line in section(title).splitlines() if re.match(r"\| (?!What \||File \||Call |Key |Way |Level )", line)]
+    heads = ("| What |", "| File |", "| Call ", "| Key ", "| Way ", "| Level ")
+    lines = [line for line in section(title).splitlines() if line.startswith("| ") and not line.startswith(heads)]
     cells = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
     return {first.strip("` "): others for first, *others in cells}
 
