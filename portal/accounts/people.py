@@ -29,15 +29,32 @@ def about(user: User, by: User) -> dict[str, Any]:
     }
 
 
+# Why an administrator was refused; what stands in the log about it.
+OWN_ACCOUNT, OWN_ROLES, LAST_ADMINISTRATOR, SUPERUSER = "own account", "own roles", "last administrator", "superuser"
+
+
+def tell_refusal(user: User, by: User, error: ValidationError) -> None:
+    """Record that it was refused because of who they are. In no transaction that the error rolls back."""
+    if error.code in (OWN_ACCOUNT, OWN_ROLES, LAST_ADMINISTRATOR, SUPERUSER):
+        told = about(user, by) | {"result": Result.DENIED, "facts": {"reason": error.code}}
+        audit.record_anyway("user.change_refused", **told)
+
+
 def refuse_oneself(user: User, by: User) -> None:
     if user.pk == by.pk:
-        raise ValidationError(_("You cannot do this to your own account. Ask another administrator."))
+        words = _("You cannot do this to your own account. Ask another administrator.")
+        raise ValidationError(words, code=OWN_ACCOUNT)
+
+
+def last_administrator() -> ValidationError:
+    words = _("Somebody must stay administrator: nobody else who may sign in has that role.")
+    return ValidationError(words, code=LAST_ADMINISTRATOR)
 
 
 def refuse_greater(user: User, by: User) -> None:
     """Raise ValidationError where an administrator would take hold of a superuser."""
     if user.is_superuser and not by.is_superuser:
-        raise ValidationError(_("Only superusers may do this to a superuser."))
+        raise ValidationError(_("Only superusers may do this to a superuser."), code=SUPERUSER)
 
 
 def add(form: InviteForm, by: User) -> User:
@@ -94,7 +111,7 @@ def disable(user: User, by: User) -> None:
     refuse_greater(user, by)
     lock_administrator_role()
     if not administrators().exclude(pk=user.pk).exists():
-        raise ValidationError(_("Somebody must stay administrator: nobody else who may sign in has that role."))
+        raise last_administrator()
     if not User.objects.filter(pk=user.pk, is_active=True).update(is_active=False):
         return
     OneTimeLink.objects.filter(user=user).delete()

@@ -52,6 +52,7 @@ FIXTURES: dict[str, tuple[Fixture, tuple[str, ...]]] = {
     "enrolment.refused": ({"facts": {"left_out_before": 0}}, (DENIED,)),
     "user.created": ({**LINA, "facts": {"superuser": True}}, (OK,)),
     "user.changed": (LINA | FIELDS, (OK,)),
+    "user.change_refused": ({**LINA, "facts": {"reason": "own roles"}}, (DENIED,)),
     "user.disabled": (LINA | FIELDS, (OK,)),
     "user.enabled": (LINA | FIELDS, (OK,)),
     "user.roles_changed": (LINA | FIELDS, (OK,)),
