@@ -5,6 +5,7 @@ Each inside the caller's `audit.writing()`. Nobody does any of it to themselves,
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -87,11 +88,15 @@ def make_link(user: User, by: User) -> str:
     return one_time.address_of(token)
 
 
-def mail_link(user: User, link: str) -> bool:
-    """Send the link to the person's address; return whether the mail server has taken it."""
-    text = _("Open this link to choose your password. It works once:\n\n%(link)s") % {"link": link}
+def mail_link(user: User, link: str, words: Callable[[str, dict[str, Any]], str]) -> bool:
+    """Send the link to the person's address; return whether the mail server has taken it.
+
+    `words` fills a template with what every page knows, such as the helpdesk's name.
+    """
+    subject = " ".join(words("accounts/email/link_subject.txt", {}).split())
+    text = words("accounts/email/link_message.txt", {"link": link, "person": user}).strip() + "\n"
     try:
-        return bool(send_mail(_("Choose your password"), text, None, [user.email]))
+        return bool(send_mail(subject, text, None, [user.email]))
     except OSError:  # what smtplib and sockets raise
         return False
 

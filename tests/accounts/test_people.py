@@ -53,6 +53,8 @@ def test_an_invited_person_chooses_their_password_once(office, admin):
     assert (person.has_usable_password(), person.is_superuser, person.is_staff) == (False, False, False)
     assert (person.user_permissions.count(), person.email, person.role_names) == (0, "nia@example.org", [roles.AGENT])
     assert path in mail.outbox[0].body
+    assert "an administrator of Helpdesk has made this link" in mail.outbox[0].body
+    assert mail.outbox[0].subject == "Choose your password for Helpdesk"
     left = OneTimeLink.objects.get().expires_at - timezone.now()
     assert timedelta(hours=23) < left <= timedelta(hours=24)
     stranger = Browser()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from django import forms
@@ -10,6 +11,7 @@ from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.template.loader import render_to_string
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
 
@@ -68,7 +70,7 @@ def find(request: HttpRequest, pk: str) -> User:
 def mail_if_wanted(request: HttpRequest, user: User, link: str) -> None:
     if not (request.POST.get("is_mailed") and settings.MAILERS and user.email):
         return
-    if people.mail_link(user, link):
+    if people.mail_link(user, link, partial(render_to_string, request=request)):
         messages.success(request, _("The link was mailed to %(address)s.") % {"address": user.email})
     else:
         messages.error(request, _("The mail could not be sent. Hand the link over in another way."))
