@@ -220,8 +220,12 @@ def test_there_is_no_way_up(way, who, request, browser_of, vendor):
 
 def test_letting_in_and_ending_sessions_from_the_list(office, agent, browser_of):
     User.objects.filter(pk=agent.pk).update(awaits_approval=True)
-    browser = browser_of(agent)
+    browser, form = browser_of(agent), {"login": "agent", "password": PASSWORD}
+    assert browser.get("/").status_code == 302
+    assert Browser().post("/accounts/login/", form).status_code == 200
     do(office, "approve", agent)
+    assert browser.get("/").status_code == 200
+    assert Browser().post("/accounts/login/", form).status_code == 302
     assert not User.objects.get(pk=agent.pk).awaits_approval
     assert last("user.approved").target_id == str(agent.pk)
     do(office, "end_sessions", agent)

@@ -4,6 +4,7 @@ import time
 from collections import Counter
 from datetime import timedelta
 
+import pytest
 from django.contrib.auth.models import Group
 from django.core.cache import cache
 from django.core.management import CommandError, call_command
@@ -21,7 +22,7 @@ from portal.accounts.views import enrol_administrator
 from portal.audit.models import Event
 from tests import chain
 from tests.accounts import second_steps
-from tests.conftest import PASSWORD
+from tests.conftest import PASSWORD, Browser
 
 
 class ChangedMind(Exception):
@@ -107,6 +108,31 @@ def test_of_many_sign_ins_with_the_same_code_one_gets_in(at_once, monkeypatch):
     code = second_steps.code()
     assert Counter(at_once(4, lambda number: second_steps.show(browsers[number], code).status_code)) == {302: 1, 422: 3}
     at_once(1, lambda _: cache.clear())  # what was counted about them
+
+
+@pytest.mark.parametrize("purpose", ["invite", "reset"])
+def test_of_two_people_with_the_same_link_only_one_chooses_the_password(at_once, purpose):
+    def prepare(_):
+        user = User.objects.create_user("nia", password=PASSWORD if purpose == "reset" else None)
+        OneTimeLink.objects.create(
+            purpose=purpose, user=user, digest=digest("shared"), expires_at=timezone.now() + timedelta(minutes=5)
+        )
+
+    def choose(number):
+        password = f"{PASSWORD} {number}"
+        page = Browser().post("/accounts/invite/shared/", {"new_password1": password, "new_password2": password})
+        return page.status_code
+
+    def look(_):
+        user = User.objects.get(username="nia")
+        fits = [number for number in range(4) if user.check_password(f"{PASSWORD} {number}")]
+        told = Counter(Event.objects.filter(kind__startswith="user.link").values_list("kind", flat=True))
+        return fits, told["user.link_used"], OneTimeLink.objects.count()
+
+    assert at_once(1, prepare) == [None]
+    statuses = at_once(4, choose)
+    assert Counter(statuses) == {302: 1, 410: 3}, statuses
+    assert at_once(1, look) == [([statuses.index(302)], 1, 0)]
 
 
 def test_of_many_tries_at_once_as_many_pass_as_are_allowed(at_once):
