@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from django import forms
@@ -50,8 +51,13 @@ class PolicyForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptabl
             raise ValidationError(_("Write the colour as # and six digits, such as #1d4ed8."))
         shade = colours.for_light(colour)
         if shade != colour:
-            words = _("White text on this colour is hard to read. The nearest shade that works is %(shade)s.")
-            raise ValidationError(words, params={"shade": shade})
+            words = _(
+                "White text on this colour has a contrast of %(ratio)s to 1, and %(enough)s to 1 is needed to read it. "
+                "The nearest shade that has it is %(shade)s; on the dark theme it becomes %(dark)s by itself."
+            )
+            ratio = f"{math.floor(colours.contrast(colour, colours.WHITE) * 10) / 10}"
+            numbers = {"ratio": ratio, "enough": colours.ENOUGH, "shade": shade, "dark": colours.for_dark(shade)}
+            raise ValidationError(words, params=numbers)
         return colour
 
     def clean_logo(self) -> bytes | None:

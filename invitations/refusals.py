@@ -71,6 +71,16 @@ class RecordingNotChosen(ActionRefused):
     reason = "choose_recording"
 
 
+class LimitReached(ActionRefused):
+    """The person has done it as often as the policy allows in that time. `wait_seconds`: until it may be done again."""
+
+    status = 429
+
+    def __init__(self, reason: str, wait_seconds: int, invitation: Invitation | None = None) -> None:
+        self.reason, self.wait_seconds = reason, wait_seconds
+        super().__init__(invitation)
+
+
 class Mismatch(ActionRefused):
     """The vendor answered with another invitation than the one asked for."""
 

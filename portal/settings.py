@@ -404,9 +404,10 @@ CSRF_FAILURE_VIEW = "portal.views.csrf_failure"
 MESSAGE_STORAGE = "portal.notices.Notices"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 200
-# A logo of 1 MiB or a list of people, with the form around it.
 FILE_UPLOAD_HANDLERS = ["portal.uploads.SmallFiles"]
 FILE_UPLOAD_MAX_MEMORY_SIZE = 1536 * 1024
+# The one address whose form may be larger than that: a logo of 1 MiB with what is around it.
+LARGER_FORMS = {"admin:invitations_policy_change": FILE_UPLOAD_MAX_MEMORY_SIZE}
 SILENCED_SYSTEM_CHECKS = [
     "security.W021",  # preload binds the site's whole domain, so it is the administrator's choice
 ]

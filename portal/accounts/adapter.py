@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.internal.stagekit import clear_login
 from allauth.account.models import EmailAddress
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
@@ -69,6 +70,13 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         super().authentication_failed(request, **credentials)
         if request.user.is_anonymous:  # else it is their password asked again, which has a kind of its own
             audit.record("signin.failed", result=Result.DENIED, actor_name=claimed_name(credentials))
+
+    def pre_login(self, request: HttpRequest, user: User, **about: Any) -> Any:
+        """Whom nobody has let in yet comes no further than somebody who is switched off."""
+        if user.awaits_approval:
+            clear_login(request)
+            return self.respond_user_inactive(request, user)
+        return super().pre_login(request, user, **about)
 
     def login(self, request: HttpRequest, user: User) -> None:
         try:

@@ -25,6 +25,10 @@ class Backend(AuthenticationBackend):  # type: ignore[misc]
         user = people.get(user_id)
         return user if user is not None and self.user_can_authenticate(user) else None
 
+    def user_can_authenticate(self, user: Any) -> bool:
+        """Neither a disabled person nor one whom nobody has let in yet is anybody, on any request."""
+        return bool(super().user_can_authenticate(user)) and not user.awaits_approval
+
     def get_all_permissions(self, user_obj: Any, obj: Any = None) -> set[str]:
         """Return permissions as "app.codename"; those loaded with the person where that was done here."""
         names = vars(user_obj).get("permission_names", False)

@@ -51,14 +51,6 @@ def test_a_disabled_account_wakes_no_session_when_it_is_enabled_again(agent, adm
     assert administration.get("/").status_code == 200
 
 
-def test_an_administrator_s_own_new_password_keeps_the_session_it_was_set_in(admin, browser_of, vendor):
-    here, elsewhere = browser_of(admin), browser_of(admin)
-    path = f"/admin/accounts/user/{admin.pk}/password/"
-    assert here.post(path, {"password1": NEW, "password2": NEW}).status_code == 302
-    assert (here.get("/").status_code, elsewhere.get("/").status_code) == (200, 302)
-    assert ended() == [("admin", 1)]
-
-
 def test_other_changes_end_no_session(agent, admin, browser_of, vendor):
     theirs = browser_of(agent)
     form = {"username": "agent", "email": "new@example.org", "is_active": "on", "groups": [agent.groups.get().pk]}

@@ -20,6 +20,7 @@ from django.contrib.auth.forms import (
 from django.core.exceptions import ValidationError
 from django.db.models import Count, Exists, Model, OuterRef, Q
 from django.http import HttpRequest
+from django.shortcuts import redirect
 from django.urls import path
 from django.utils import timezone
 from django.utils.html import format_html
@@ -55,12 +56,19 @@ class PersonForm(UserChangeForm):  # type: ignore[type-arg]  # not subscriptable
             role.name for role in values.get("groups", ())
         }
         if self.instance.pk == self.actor.pk and not is_active:
-            self.add_error("is_active", _("You cannot switch off your own account. Ask another administrator."))
+            words = _("You cannot switch off your own account. Ask another administrator.")
+            self.refuse("is_active", ValidationError(words, code=people.OWN_ACCOUNT))
         if self.instance.pk == self.actor.pk and "groups" in self.changed_data:
-            self.add_error("groups", _("You cannot change your own roles. Ask another administrator."))
+            words = _("You cannot change your own roles. Ask another administrator.")
+            self.refuse("groups", ValidationError(words, code=people.OWN_ROLES))
         if not (is_active and holds_role) and not administrators().exclude(pk=self.instance.pk).exists():
-            self.add_error(None, _("Somebody must stay administrator: nobody else who may sign in has that role."))
+            self.refuse(None, people.last_administrator())
         return values
+
+    def refuse(self, field: str | None, error: ValidationError) -> None:
+        """Refuse what this administrator has no right to, which is an event, unlike what is merely typed wrong."""
+        self.add_error(field, error)
+        people.tell_refusal(self.instance, self.actor, error)
 
 
 class NewPasswordForm(AdminPasswordChangeForm):  # type: ignore[type-arg]  # not subscriptable at run time
@@ -161,13 +169,15 @@ class UserAdmin(AuditedAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
             sessions.end_others(obj, by=request.user, but=request.session.session_key)
         return entry
 
-    def add_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        with audit.writing() if request.method == "POST" else nullcontext():
-            return super().add_view(request, *args, **kwargs)
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> Any:
+        return self._recorded(request, super().add_view, self._add_view, form_url, extra_context)  # type: ignore[attr-defined]
 
-    def user_change_password(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+    def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> Any:
+        """Nobody changes their own password here: that page asks for the old one."""
+        if id == str(request.user.pk):
+            return redirect("account_change_password")
         with audit.writing() if request.method == "POST" else nullcontext():
-            return super().user_change_password(request, *args, **kwargs)
+            return super().user_change_password(request, id, form_url)
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         form: Any = super().get_form(request, obj, change=change, **kwargs)
@@ -217,12 +227,13 @@ class UserAdmin(AuditedAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
     def end_sessions(self, request: HttpRequest, chosen: Any) -> None:
         self._do(request, chosen, people.end_sessions)
 
-    def _do(self, request: HttpRequest, chosen: Any, act: Callable[[User, Any], None]) -> None:
+    def _do(self, request: Any, chosen: Any, act: Callable[[User, Any], None]) -> None:
         """Do it to each of the chosen, and say for whom it was refused."""
         for person in chosen:
             try:
                 act(person, request.user)
             except ValidationError as error:
+                people.tell_refusal(person, request.user, error)
                 messages.error(request, f"{person}: {' '.join(error.messages)}")
             else:
                 messages.success(request, _("%(name)s: done.") % {"name": person})
