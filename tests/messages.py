@@ -31,7 +31,7 @@ MODULES = (
 ENGLISH_MODULES = ("admin_site.py", "imports.py", "models.py", "people.py", "roles.py")  # the administration's
 SINGULAR = ("_", "gettext", "gettext_lazy", "gettext_noop")
 PLURAL = ("ngettext", "ngettext_lazy")
-# Django's and allauth's own texts that these pages show, whose German is missing or says "du".
+# Django's and allauth's own texts that these pages show, whose German is missing, clumsy, or says "du".
 BORROWED = (
     "Incorrect password.",
     "Incorrect code.",
@@ -40,7 +40,16 @@ BORROWED = (
     "This account is currently inactive.",
     "The password reset token was invalid.",
     "Too many failed login attempts. Try again later.",
+    "A user with that username already exists.",
+    "Enter the same password as before, for verification.",
+    "The password is too similar to the %(verbose_name)s.",
+    "This password is too common.",
+    "This password is entirely numeric.",
+    "Your password can’t be too similar to your other personal information.",
+    "Your password can’t be a commonly used password.",
 )
+# What the form of the first administrator says, of a module whose other texts stay in the administration.
+OF_MODELS = ("Somebody with this e-mail address exists already.", "Somebody with this user name exists already.")
 HEADER = (
     "Language: de\n"
     "MIME-Version: 1.0\n"
@@ -79,7 +88,7 @@ def untranslated(text: Text) -> tuple[str, ...]:
 
 def texts() -> set[Text]:
     """Return every text that a page below /accounts/ can show. Needs Django set up."""
-    found = set(map(Text, BORROWED))
+    found = set(map(Text, (*BORROWED, *OF_MODELS)))
     for name in sorted(templates()):
         found.update(texts_of_template(name))
     for pattern in MODULES:

@@ -175,10 +175,10 @@ def test_pages_behind_links(purpose, name, typed, missing, agent) -> None:
     path = reverse(name, args=[OneTimeLink.objects.issue(purpose, user=user)])
     looked_at(German().get(path))
     for wrong in ({}, typed, dict.fromkeys(typed, "agent"), dict.fromkeys(typed, "1234567890123")):
-        looked_at(German().post(path, wrong), 422)
+        looked_at(German().post(path, wrong | {"email": "agent@example.org"}), 422)
     assert "gilt nicht mehr" in looked_at(German().get(reverse(name, args=["none"])), 410)
     right = {key: "agent2" if key == "username" else PASSWORD for key in typed}
-    answer = German().post(path, right | {"email": "a@example.org"}, follow=True)
+    answer = German().post(path, right | {"email": "agent2@example.org"}, follow=True)
     assert "Melden Sie sich" in looked_at(answer)
 
 
@@ -240,7 +240,7 @@ def test_setting_up_a_second_factor(missing, agent, settings, vendor, django_cap
     # What is done on commit happens inside the request, elsewhere than in a test's one transaction.
     with translation.override("de"), django_capture_on_commit_callbacks(execute=True):
         page = looked_at(browser.post(f"{SECURITY}app/", {"code": code(secret)}, follow=True))
-    assert "Wiederherstellungscodes" in page
+    assert "Bewahren Sie diese Codes" in page
     assert mail.outbox[0].subject == "Ihre Anmeldung wurde geändert"
     assert "Authenticator-App" in mail.outbox[0].body
     for path in ("codes/", "codes/new/", "app/", "app/remove/", ""):
