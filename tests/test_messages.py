@@ -279,6 +279,17 @@ def test_showing_a_second_factor(missing, agent, vendor) -> None:
     looked_at(confirming.post("/accounts/reauthenticate/code/", {"code": "x"}))
 
 
+def test_a_confirmation_before_connect(missing, agent, vendor) -> None:
+    browser = signed_in(agent)
+    session = browser.session
+    session[factors.WANTED_FOR_CONNECT] = "/"
+    session.save()
+    for path in ("security", "reauthenticate"):
+        assert "Bevor Sie sich verbinden" in looked_at(browser.get(f"/accounts/{path}/?next=/"))
+    answer = browser.post("/accounts/reauthenticate/", {"password": PASSWORD, "next": "/"}, follow=True)
+    assert "Confirmed. Press Connect again." in answer.content.decode(), "the board is English"
+
+
 # --- Only there -------------------------------------------------------------------------------------
 
 
