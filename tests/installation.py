@@ -195,6 +195,7 @@ class Installation:
         """Wait until the watcher has written what it asked for last, so that nothing older turns up later."""
         asked = max((request.at for request in simulator.ledger.requests if request.operation == "list"), default=0.0)
         attempt = "SELECT (julianday(attempted_at) - 2440587.5) * 86400 FROM invitations_snapshot"
+        # Before its first round there is no row to look at.
         wait_until(lambda: any((at or 0.0) > asked - 0.5 for (at,) in self.ask(attempt)), seconds=20)
 
     def forget_everything(self) -> None:

@@ -20,7 +20,7 @@ from django.contrib.auth.tokens import PasswordResetTokenGenerator
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 
-from portal.accounts import factors
+from portal.accounts import factors, seeds
 from portal.accounts.models import OneTimeLink, Session, User
 from tests.accounts.second_steps import by_code, by_password, give_app, give_codes
 from tests.conftest import PASSWORD, Browser
@@ -119,8 +119,8 @@ def test_passwords_are_hashed_with_argon2id_and_enough_memory(settings):
 def test_stored_factors_are_sealed_with_a_key_of_256_bits_and_a_nonce_of_their_own():
     adapter = factors.FactorAdapter()
     sealed = [base64.urlsafe_b64decode(adapter.encrypt("seed")) for _ in range(50)]
-    assert len({each[: factors.NONCE] for each in sealed}) == 50
-    assert set(map(len, factors.keys())) == {32}
+    assert len({each[: seeds.NONCE] for each in sealed}) == 50
+    assert set(map(len, seeds.keys())) == {32}
 
 
 def test_a_sealed_factor_that_was_changed_anywhere_is_refused():
@@ -355,7 +355,7 @@ def test_the_image_holds_the_product_and_nothing_else():
     lines = (ROOT / ".dockerignore").read_text(encoding="utf-8").split()
     assert lines[0] == "**"
     kept = {line[1:] for line in lines if line.startswith("!")}
-    assert kept == {"manage.py", "requirements.txt", "portal", "invitations", "templates", "static"}
+    assert kept == {"manage.py", "requirements.txt", "portal", "invitations", "templates", "locale", "static"}
     copied = re.findall(r"^COPY (?!--from)(\S+)", (ROOT / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
     assert set(copied) == kept
 

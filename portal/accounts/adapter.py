@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import nullcontext
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,7 +13,7 @@ from allauth.account.models import EmailAddress
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import ValidationError
-from django.core.mail import send_mail
+from django.core.mail import EmailMessage, send_mail
 from django.db import transaction
 from django.db.models import Q
 from django.http import HttpRequest
@@ -21,14 +22,15 @@ from django.urls import reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from portal import audit
-from portal.accounts import factors, sessions
+from portal import audit, languages
+from portal.accounts import factors, helpdesk, sessions
 from portal.accounts.models import User
 from portal.audit import strangers
 from portal.audit.kinds import Result
 from portal.audit.origin import network_of
 
 logger = logging.getLogger(__name__)
+SHOWN_ON_BOARD = ("account/messages/password_changed.txt",)
 
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
@@ -120,6 +122,14 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
             what = f"{template_prefix.removeprefix('mfa/email/')}.txt"
             transaction.on_commit(lambda: mail_change(user, what))
 
+    def add_message(
+        self, request: HttpRequest, level: int, message_template: str | None = None, *args: Any, **more: Any
+    ) -> None:
+        """Say what the board will show in the board's language, not in that of this page."""
+        is_for_board = message_template in SHOWN_ON_BOARD and request.user.is_authenticated
+        with languages.untranslated() if is_for_board else nullcontext():
+            super().add_message(request, level, message_template, *args, **more)
+
     def get_password_change_redirect_url(self, request: HttpRequest) -> str:
         return reverse("board")
 
@@ -136,6 +146,12 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         """Return the link for the mail, under the portal's own address whatever host was asked for."""
         path = urlsplit(super().get_reset_password_from_key_url(key)).path
         return f"{settings.PUBLIC_URL}{path}"
+
+    def render_mail(self, template_prefix: str, email: str, context: dict[str, Any], **more: Any) -> EmailMessage:
+        """Name the helpdesk in the subject as well: allauth renders that without what every page knows."""
+        context = context | {"portal": {"name": helpdesk.name(self.request)}}
+        mail: EmailMessage = super().render_mail(template_prefix, email, context, **more)
+        return mail
 
     def send_password_reset_mail(self, user: User, email: str, context: dict[str, Any]) -> None:
         """Mail the link. A mail server that fails must not answer whether the address is known."""

@@ -18,6 +18,7 @@ from fido2.utils import websafe_decode
 from portal import audit
 from portal.accounts import factors
 from portal.accounts.forms import WithoutPlaceholders
+from portal.accounts.models import User
 from portal.audit import strangers
 from portal.audit.kinds import Result
 
@@ -63,7 +64,15 @@ class ReauthenticateForm(ChecksCode, base.ReauthenticateForm):  # type: ignore[m
     label = _("Code of your authenticator app, or a recovery code")
 
 
-class ActivateTOTPForm(CodeField, totp.ActivateTOTPForm):  # type: ignore[misc]
+class GivenSeed(forms.Form):
+    """In the place of allauth's beginning, which keeps the seed in the session as it is."""
+
+    def __init__(self, *args: Any, user: User, seed: str, **kwargs: Any) -> None:
+        forms.Form.__init__(self, *args, **kwargs)
+        self.user, self.secret = user, seed
+
+
+class ActivateTOTPForm(CodeField, GivenSeed, totp.ActivateTOTPForm):  # type: ignore[misc]
     label = _("The code that the app shows now")
 
     def clean_code(self) -> str:
