@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.core.exceptions import ValidationError
@@ -37,6 +37,20 @@ class PolicyForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptabl
             "creates_per_hour",
             "accent",
         )
+        help_texts: ClassVar = {
+            "recording": _("Whether Getscreen records sessions. Each connection says so before it begins."),
+            "previews": _("Small pictures of clients' desktops. Each look is an event of the audit log."),
+            "is_ticket_required": _("No invitation is made without the number of a ticket."),
+            "fresh_factor_minutes": _(
+                "Whoever connects must have confirmed their second factor within so many minutes. 0 asks for no "
+                "confirmation."
+            ),
+            "helpdesk_name": _("Stands on every page, in mails, and in the message to clients."),
+            "accent": _(
+                "Of the mark and of ordinary buttons, such as #1d4ed8. A lighter shade of it stands on the dark theme. "
+                "Without one they stay neutral."
+            ),
+        }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -173,7 +173,7 @@ def test_others_cannot_give_themselves_a_role(agent, lead, auditor, outsider, br
 
 def test_administrators_neither_see_nor_touch_superusers(office, superuser):
     assert "rut" not in office.get("/admin/accounts/user/").content.decode()
-    assert "0 users" in office.get("/admin/accounts/user/?q=rut").content.decode()
+    assert "0 people" in office.get("/admin/accounts/user/?q=rut").content.decode()
     for tail in ("change", "history"):
         assert office.get(change_of(superuser, tail)).status_code == 302
     assert office.post(change_of(superuser), person_form(superuser, username="mine")).status_code == 302
