@@ -4,7 +4,7 @@ from typing import Any
 
 from allauth.account import forms as allauth
 from django import forms
-from django.contrib.auth.forms import BaseUserCreationForm
+from django.contrib.auth.forms import BaseUserCreationForm, UsernameField
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
@@ -72,3 +72,11 @@ class InviteForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptabl
         labels = {"groups": _("Roles")}
         help_texts = {"groups": ""}
         widgets = {"groups": forms.CheckboxSelectMultiple}
+        field_classes = {"username": UsernameField}  # as on the other form: one way to write a name
+
+    def clean(self) -> dict[str, Any]:
+        values: dict[str, Any] = super().clean() or self.cleaned_data
+        for name in ("first_name", "last_name"):
+            if not str(values.get(name, "")).isprintable():
+                self.add_error(name, _("Use visible characters only."))
+        return values

@@ -37,6 +37,8 @@ class ImportForm(forms.Form):
         values: dict[str, Any] = super().clean() or self.cleaned_data
         upload = values.get("file")
         text = imports.decoded(upload.read(imports.MOST_BYTES + 1)) if upload else values.get("text", "")
+        if upload:  # a file cannot be kept in the form, its text can
+            self.data = {**self.data, "text": text}
         return values | {"text": text, "lines": imports.read(text)}
 
 
@@ -159,18 +161,18 @@ def import_people(request: Any) -> HttpResponse:
         return render(request, template, whole(request, title, {"form": form}))
     text, lines = form.cleaned_data["text"], form.cleaned_data["lines"]
     keep(request, title, template, **preview(lines, text))
-    step = request.POST.get("step")
-    if step in ("all", "good"):
+    step, good = request.POST.get("step"), [line for line in lines if not line.problems]
+    if good and (step == "good" or (step == "all" and len(good) == len(lines))):
         with audit.writing():
-            lines = imports.read(text)  # again, now that nobody else adds people
-            good = [line for line in lines if not line.problems]
-            if good and (step == "good" or len(good) == len(lines)):
+            # Only this is looked at again: to read it all would keep everybody else from writing.
+            if not imports.are_overtaken(good):
                 added = [people.add(line.form, request.user) for line in good]
                 links = [(user, people.make_link(user, request.user)) for user in added]
                 return render(request, template, whole(request, title, {"added": links}))
+        lines = imports.read(text)
     return render(request, template, whole(request, title, preview(lines, text)))
 
 
 def preview(lines: list[imports.Line], text: str) -> dict[str, Any]:
     bad = sum(bool(line.problems) for line in lines)
-    return {"lines": lines, "bad": bad, "good": len(lines) - bad, "text": text}
+    return {"lines": lines, "bad": bad, "good": len(lines) - bad, "form": ImportForm(initial={"text": text})}
