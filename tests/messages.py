@@ -28,7 +28,14 @@ MODULES = (
     "portal/fetch_metadata.py",
     "invitations/health.py",
 )
-ENGLISH_MODULES = ("admin_site.py", "imports.py", "models.py", "people.py", "roles.py")  # the administration's
+ENGLISH_MODULES = (
+    "admin_site.py",
+    "apps.py",
+    "imports.py",
+    "models.py",
+    "people.py",
+    "roles.py",
+)  # the administration's
 SINGULAR = ("_", "gettext", "gettext_lazy", "gettext_noop")
 PLURAL = ("ngettext", "ngettext_lazy")
 # Django's and allauth's own texts that these pages show, whose German is missing, clumsy, or says "du".

@@ -26,7 +26,7 @@ from tests.conftest import PASSWORD, Browser, whole_log
 GERMAN = {"accept-language": "de-AT,de;q=0.9,en;q=0.8"}
 # allauth says "du". Ours says "Sie".
 FAMILIAR = re.compile(r"\b(?:du|dich|dir|dein(?:e[mnrs]?)?)\b", re.IGNORECASE)
-NAME, PLACE = re.compile(r"%\(\w+\)s"), re.compile(r"{}|</?b>")
+NAME, PLACE = re.compile(r"%\(\w+\)[sd]"), re.compile(r"{}|</?b>")
 FORMS = {  # what goes wrong in each form, for the texts of its errors
     LOGIN: ({}, {"login": "nobody", "password": "x"}),
     "/accounts/password/reset/": ({}, {"email": "no address"}),
