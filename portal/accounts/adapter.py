@@ -137,6 +137,13 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         path = urlsplit(super().get_reset_password_from_key_url(key)).path
         return f"{settings.PUBLIC_URL}{path}"
 
+    def render_mail(self, template_prefix: str, email: Any, context: dict[str, Any], headers: Any = None) -> Any:
+        """Render the subject as the text is, with what every page knows: allauth's lacks the helpdesk's name."""
+        message = super().render_mail(template_prefix, email, context, headers)
+        subject = render_to_string(f"{template_prefix}_subject.txt", context, self.request)
+        message.subject = self.format_email_subject(" ".join(subject.split()))
+        return message
+
     def send_password_reset_mail(self, user: User, email: str, context: dict[str, Any]) -> None:
         """Mail the link. A mail server that fails must not answer whether the address is known."""
         result = Result.OK
