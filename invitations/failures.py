@@ -160,6 +160,12 @@ WORDINGS: dict[str, Wording] = {
         _("Your helpdesk asks at each connection whether the session is recorded. Nothing was started."),
         _("Open the invitation, choose, and press Connect."),
     ),
+    "ticket_missing": Wording(
+        422,
+        _("A ticket is missing"),
+        _("Your team asks for a ticket with every invitation, so none was made."),
+        _("Type its number and send the form again."),
+    ),
     "limit_connect": Wording(
         429,
         _("Too many connections in a short time"),

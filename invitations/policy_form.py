@@ -7,10 +7,13 @@ from typing import Any, ClassVar
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator
 from django.utils.translation import gettext_lazy as _
 
 from invitations import branding, colours
 from invitations.models import Policy
+
+MOST = 10_000  # minutes, or times: beyond it a limit is none
 
 
 class PolicyForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable at run time
@@ -55,6 +58,9 @@ class PolicyForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptabl
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.logo_before = self.instance.logo_digest
+        for name in ("fresh_factor_minutes", "connects_per_ten_minutes", "creates_per_hour"):
+            self.fields[name].validators.append(MaxValueValidator(MOST))
+            self.fields[name].widget.attrs["max"] = MOST
 
     def clean_accent(self) -> str:
         """Refuse a colour on which white text cannot be read, and name the nearest one on which it can."""

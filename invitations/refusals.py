@@ -65,6 +65,13 @@ class NotCreated(ActionRefused):
     reason = "not_created"
 
 
+class TicketMissing(ActionRefused):
+    """The policy wants the number of a ticket with every invitation."""
+
+    reason = "ticket_missing"
+    status = 422
+
+
 class RecordingNotChosen(ActionRefused):
     """The policy wants the person to say whether the session is recorded."""
 
