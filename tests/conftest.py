@@ -13,7 +13,7 @@ from django.test import Client as DjangoBrowser
 from invitations import sync
 from invitations.board import boards, row_texts
 from invitations.models import Invitation, Snapshot
-from portal.accounts import roles
+from portal.accounts import behind, roles
 from portal.accounts.models import User
 from portal.audit.models import Detail, Event
 from portal.getscreen import configured
@@ -136,6 +136,12 @@ def lasting_connection(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def known(vendor_id: int) -> Invitation:
     return Invitation.objects.get(vendor_id=vendor_id)
+
+
+@pytest.fixture(autouse=True)
+def nothing_behind_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do at once what a real portal does behind an answer: a thread would see nothing of a test's transaction."""
+    monkeypatch.setattr(behind, "run", lambda task, *arguments, **more: task(*arguments, **more))
 
 
 @pytest.fixture(autouse=True)

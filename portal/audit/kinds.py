@@ -114,6 +114,11 @@ KINDS: dict[str, Kind] = {
     "access.limited": Kind(
         _("Limit reached"), _("reached a limit"), _("was stopped at %(target)s after too many tries")
     ),
+    "limit.reached": Kind(
+        _("Limit per person"),
+        _("stayed within a limit"),
+        _("reached the limit of %(allowed)s in %(seconds)s seconds (%(limit)s)"),
+    ),
     # Invitations
     "invitation.create": Kind(
         _("Invitation created"),

@@ -3,6 +3,7 @@
 One per minute, kind and network is written; those in between are counted, and the next one says how many.
 """
 
+import time
 from typing import Any
 
 from django.core.cache import cache
@@ -14,6 +15,7 @@ from portal.audit import origin
 from portal.audit.kinds import Result
 
 QUIET = 60  # seconds
+EACH = 60  # of one kind, from everywhere together
 REMEMBERED = 24 * 60 * 60  # seconds
 
 
@@ -34,6 +36,23 @@ def record(kind: str, **facts: Any) -> None:
         is_news, left_out = True, 0  # the counters are in the same database: the log says what is wrong
     if is_news:
         audit.record_anyway(kind, facts={"left_out_before": left_out}, **facts)
+
+
+def record_each(kind: str, **facts: Any) -> None:
+    """Record every such refusal, as many of a kind as EACH a minute; further ones as `record` does.
+
+    For those that cost something to cause, and are told apart by what was tried.
+    """
+    key = f"audit:{kind}:each:{int(time.time() // QUIET)}"
+    try:
+        cache.add(key, 0, 2 * QUIET)
+        is_flood = cache.incr(key) > EACH
+    except (DatabaseError, ValueError):  # the latter where it has run out meanwhile
+        is_flood = False
+    if is_flood:
+        record(kind, **facts)
+    else:
+        audit.record(kind, **facts)
 
 
 def record_refusal(kind: str, request: HttpRequest) -> None:
