@@ -19,7 +19,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from portal import audit
-from portal.accounts import devices, factors, sessions, tries
+from portal.accounts import devices, factors, hashing, sessions, tries
 from portal.accounts.models import User
 from portal.audit import strangers
 from portal.audit.kinds import Result
@@ -56,13 +56,24 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         else:
             counters = devices.of_sign_in(request, name)
         try:
-            with tries.counted(counters, **about) as attempt:
-                user: User | None = super().authenticate(request, **credentials)
-                if user:
-                    attempt.succeed()
+            tries.refuse_reached(counters)
+            # Whoever finds no place here has written nothing yet: a storm must not keep others from writing either.
+            is_known = len(counters) == 1  # a known device, or somebody who is signed in
+            with hashing.places.taken(is_known=is_known):
+                audit.ensure_writable()
+                user = self.authenticate_once(request, counters, about, credentials)
         except tries.Reached:
             strangers.record("signin.limited", result=Result.DENIED, **about)
             raise
+        return user
+
+    def authenticate_once(
+        self, request: HttpRequest, counters: list[tries.Counter], about: dict[str, Any], credentials: dict[str, Any]
+    ) -> User | None:
+        with tries.counted(counters, **about) as attempt:
+            user: User | None = super().authenticate(request, **credentials)
+            if user:
+                attempt.succeed()
         return user
 
     def authentication_failed(self, request: HttpRequest, **credentials: Any) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from threading import BoundedSemaphore
+from threading import BoundedSemaphore, local
 
 from django.contrib.auth.hashers import Argon2PasswordHasher
 
 AT_ONCE = 1  # hashes in one process; each has several lanes of its own
-WAITING = 3  # further requests that may wait for their turn, of the eight threads of a process
-PATIENCE = 2.0  # seconds
+# Further requests that may wait for their turn, of the eight threads of a process: so many of strangers, and so many of
+# known devices, whom a storm of strangers cannot keep out.
+WAITING = 2
+PATIENCE = 3.0  # seconds
 
 
 class Crowded(Exception):
@@ -18,27 +20,34 @@ class Crowded(Exception):
 
 
 class Places:
-    """Room for so many at once, and for so many who wait."""
+    """Room for so many at once, and for so many strangers and so many known who wait."""
 
     def __init__(self, at_once: int, waiting: int, patience: float) -> None:
         self._inside = BoundedSemaphore(at_once)
-        self._anywhere = BoundedSemaphore(at_once + waiting)
+        self._strangers, self._known = (BoundedSemaphore(at_once + waiting) for _ in range(2))
         self._patience = patience
+        self._mine = local()
 
     @contextmanager
-    def taken(self) -> Iterator[None]:
-        """Wait for a place, within `patience` seconds. Raises Crowded."""
-        if not self._anywhere.acquire(blocking=False):
+    def taken(self, *, is_known: bool = False) -> Iterator[None]:
+        """Wait for a place, within `patience` seconds, or keep the one this thread has. Raises Crowded."""
+        if getattr(self._mine, "is_inside", False):
+            yield
+            return
+        queue = self._known if is_known else self._strangers
+        if not queue.acquire(blocking=False):
             raise Crowded
         try:
             if not self._inside.acquire(timeout=self._patience):
                 raise Crowded
+            self._mine.is_inside = True
             try:
                 yield
             finally:
+                self._mine.is_inside = False
                 self._inside.release()
         finally:
-            self._anywhere.release()
+            queue.release()
 
 
 places = Places(AT_ONCE, WAITING, PATIENCE)
