@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.db import connection, connections
 
-from portal.accounts.models import OneTimeLink, User
+from portal.accounts.models import OneTimeLink, Tally, User
 from portal.audit import triggers
 
 
@@ -76,4 +76,5 @@ def forget() -> None:
             cursor.execute(f"DELETE FROM audit_{table}")
     OneTimeLink.objects.all().delete()
     User.objects.all().delete()
+    Tally.objects.all().delete()
     triggers.reinstall()
