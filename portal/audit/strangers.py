@@ -1,7 +1,8 @@
 """Events that anybody can cause without an account, limited so that strangers cannot fill the disk.
 
-One per minute, kind and network is written; those in between are counted, and the next one says how many. Each process
-counts by itself and asks the others, through the database, once a minute: a flood must not keep people from writing.
+One per minute, kind and network is written, and of all networks together so many; those in between are counted, and the
+next one says how many. Each process counts by itself and asks the others, through the database, once a minute: a flood
+must not keep people from writing.
 """
 
 import time
@@ -20,6 +21,7 @@ from portal.audit.kinds import Result
 QUIET = 60  # seconds
 REMEMBERED = 24 * 60 * 60  # seconds
 EACH = 30  # events of one kind a minute, from everywhere together, in one process
+EVERYWHERE = "everywhere"
 MOST = 10_000  # networks and kinds that a process counts at a time
 
 
@@ -42,18 +44,18 @@ class Memory:
         self._held: dict[str, Held] = {}
         self._each: dict[str, tuple[int, int]] = {}
 
-    def hold(self, key: str) -> int | None:
-        """Count one more and return None, or, after a minute, how many were held back before this one."""
+    def hold(self, key: str, before: int) -> int | None:
+        """Count one more and those before it and return None; after a minute return how many were held back."""
         now = time.monotonic()
         with self._lock:
             held = self._held.get(key)
             if held and now < held.until:
-                held.count += 1
+                held.count += 1 + before
                 return None
             if len(self._held) >= MOST:
                 self._held = {name: each for name, each in self._held.items() if now < each.until}
             self._held[key] = Held(now + QUIET)
-            return held.count if held else 0
+            return before + (held.count if held else 0)
 
     def is_flood(self, kind: str) -> bool:
         """Count one more of a kind; say whether there were too many of it in this minute."""
@@ -72,9 +74,17 @@ def record(kind: str, **facts: Any) -> None:
 
     Raises nothing: a refusal stays one even where the log cannot be written.
     """
-    key = f"audit:{kind}:{origin.network_of(origin.current().ip or '')}"
-    held = memory.hold(key)
+    record_once(kind, origin.network_of(origin.current().ip or ""), facts)
+
+
+def record_once(kind: str, place: str, facts: dict[str, Any], before: int = 0) -> None:
+    """Record it, or count it and those `before` it if one of its kind at that place was recorded a moment ago."""
+    key = f"audit:{kind}:{place}"
+    held = memory.hold(key, before)
     if held is None:
+        return
+    if place != EVERYWHERE and memory.is_flood(kind):  # from ever new networks
+        record_once(kind, EVERYWHERE, facts, held)
         return
     try:
         is_news = cache.add(f"{key}:quiet", 1, QUIET)
@@ -90,12 +100,12 @@ def record(kind: str, **facts: Any) -> None:
 
 
 def record_each(kind: str, **facts: Any) -> None:
-    """Record every such refusal, as many of a kind as EACH a minute; further ones as `record` does.
+    """Record every such refusal, as many of a kind as EACH a minute; further ones are one event with their number.
 
     For those that cost something to cause, and are told apart by what was tried.
     """
     if memory.is_flood(kind):
-        record(kind, **facts)
+        record_once(kind, EVERYWHERE, facts)
     else:
         audit.record(kind, **facts)
 

@@ -19,7 +19,7 @@ from portal.accounts.models import OneTimeLink, Tally, User
 from portal.audit import strangers
 from portal.audit.models import Event
 from tests.accounts.second_steps import by_code, code, give_app, show
-from tests.conftest import PASSWORD, Browser
+from tests.conftest import PASSWORD, Browser, pass_a_minute
 
 LOGIN, RESET, CHANGE = "/accounts/login/", "/accounts/password/reset/", "/accounts/password/change/"
 WRONG = "not the password of anybody"
@@ -375,8 +375,23 @@ def test_a_limit_that_is_reached_is_one_event(agent):
 def test_a_flood_of_failures_from_everywhere_is_not_an_event_each(db):
     strangers.memory._each["signin.failed"] = (int(time.monotonic() // strangers.QUIET), strangers.EACH - 2)
     for number in range(7):
-        sign_in(Browser(), f"guess-{number}")
+        sign_in(Browser(), f"guess-{number}", ip=f"192.0.2.{number}")
     assert kinds() == ["signin.failed"] * 3
+    assert Event.objects.order_by("-seq")[0].facts == {"left_out_before": 0}
+    pass_a_minute("audit:signin.failed:everywhere")
+    sign_in(Browser(), "guess", ip=ELSEWHERE)
+    assert Event.objects.order_by("-seq")[0].facts == {"left_out_before": 4}
+
+
+def test_a_flood_from_ever_new_networks_is_not_an_event_each(db):
+    strangers.memory._each["enrolment.refused"] = (int(time.monotonic() // strangers.QUIET), strangers.EACH - 1)
+    for number in range(5):
+        for _ in range(2):
+            Browser().get("/accounts/enrol/nothing/", REMOTE_ADDR=f"192.0.2.{number}")
+    assert kinds() == ["enrolment.refused"] * 2
+    pass_a_minute("audit:enrolment.refused:everywhere")
+    Browser().get("/accounts/enrol/nothing/", REMOTE_ADDR="192.0.2.77")
+    assert Event.objects.order_by("-seq")[0].facts == {"left_out_before": 3}
 
 
 # --- other doors
