@@ -21,6 +21,7 @@ from invitations.operations import Unrecorded
 from invitations.refusals import ActionRefused, LimitReached
 from invitations.tokens import new_token
 from portal import audit
+from portal.accounts.hashing import Crowded
 from portal.getscreen.errors import (
     BadRequest,
     GetscreenError,
@@ -63,6 +64,12 @@ WORDINGS: dict[str, Wording] = {
         _("The audit log cannot be written"),
         _("The connection could not be recorded, so its link was thrown away. Nobody can use it."),
         _("Wait a moment and try again: you get a fresh link."),
+    ),
+    "crowded": Wording(
+        503,
+        _("Many people are signing in"),
+        _("The portal checks only a few passwords at a time, and it was not your turn. Nothing was checked."),
+        _("Wait a few seconds and try again."),
     ),
     "unreachable": Wording(
         503,
@@ -246,7 +253,7 @@ def try_again_in(seconds: int) -> str:
     }
 
 
-Failing = GetscreenError | ActionRefused | audit.Unavailable
+Failing = GetscreenError | ActionRefused | audit.Unavailable | Crowded
 
 
 def kind_of(error: Failing) -> str:
@@ -254,6 +261,8 @@ def kind_of(error: Failing) -> str:
         return "unrecorded_connect" if error.verb == "connect" else "unrecorded"
     if isinstance(error, audit.Unavailable):
         return "no_audit"
+    if isinstance(error, Crowded):
+        return "crowded"
     if isinstance(error, ActionRefused):
         return error.reason
     if error.may_have_acted:

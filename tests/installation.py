@@ -203,6 +203,7 @@ class Installation:
         for table in ("entry", "operation", "invitation"):
             self.ask(f"DELETE FROM invitations_{table}")
         self.ask("DELETE FROM portal_cache")
+        self.ask("DELETE FROM accounts_tally")
         self.ask(
             "UPDATE invitations_snapshot SET revision = revision + 1, trouble = '', trouble_since = NULL,"
             " pause_until = NULL, remaining = ?",

@@ -6,10 +6,13 @@ from allauth.account import forms as allauth
 from django import forms
 from django.contrib.auth.forms import BaseUserCreationForm, UsernameField
 from django.core.exceptions import ValidationError
+from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from portal import audit
+from portal.accounts import behind, tries
 from portal.accounts.models import User
+from portal.audit import strangers
 from portal.audit.kinds import Result
 
 
@@ -34,16 +37,33 @@ class LoginForm(WithoutPlaceholders, allauth.LoginForm):  # type: ignore[misc]
 
 class ChangePasswordForm(WithoutPlaceholders, allauth.ChangePasswordForm):  # type: ignore[misc]
     def clean_oldpassword(self) -> str:
-        """Whoever does not know the password of somebody who left their desk leaves an event."""
+        """Whoever does not know the password of somebody who left their desk leaves an event, and soon has to wait."""
+        counters = [tries.counter(tries.CONFIRMATION, str(self.user.pk))]
         try:
-            return str(super().clean_oldpassword())
+            with tries.counted(counters, actor=self.user) as attempt:
+                password = str(super().clean_oldpassword())
+                attempt.succeed()
+        except tries.Reached:
+            strangers.record("signin.limited", result=Result.DENIED, actor=self.user)
+            raise
         except ValidationError:
             audit.record("reauthentication.failed", result=Result.DENIED, actor=self.user)
             raise
+        return password
 
 
 class ResetPasswordForm(WithoutPlaceholders, allauth.ResetPasswordForm):  # type: ignore[misc]
-    pass
+    users: list[User]
+
+    def clean_email(self) -> str:
+        address = str(super().clean_email())
+        self.users = [user for user in self.users if not user.awaits_approval]
+        return address
+
+    def save(self, request: HttpRequest, **more: Any) -> str:
+        """Do whatever takes longer for a known address behind the answer."""
+        behind.run(super().save, request, **more)
+        return str(self.cleaned_data["email"])
 
 
 class ResetPasswordKeyForm(WithoutPlaceholders, allauth.ResetPasswordKeyForm):  # type: ignore[misc]

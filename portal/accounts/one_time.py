@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
 from typing import Any, NamedTuple
 
 from django.conf import settings
@@ -10,6 +11,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.forms import SetPasswordForm
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
@@ -17,12 +19,26 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
 from portal import audit
-from portal.accounts import sessions
+from portal.accounts import sessions, tries
 from portal.accounts.models import OneTimeLink, User
 from portal.audit import strangers
 from portal.audit.kinds import Result
 
 PASSWORD_PURPOSES = (OneTimeLink.Purpose.INVITE, OneTimeLink.Purpose.RESET)
+
+
+def limited(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+    """Look at no link while too many that were none have come from the same network."""
+
+    @wraps(view)
+    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        try:
+            tries.refuse_reached(tries.of_links(request))
+        except tries.Reached as reached:
+            return tries.page(request, reached)
+        return view(request, *args, **kwargs)
+
+    return guarded
 
 
 class Page(NamedTuple):
@@ -51,6 +67,7 @@ def answer(request: HttpRequest, page: Page, token: str, form: Any, context: dic
 
 def refuse(request: HttpRequest, page: Page) -> HttpResponse:
     strangers.record(page.refused_kind, result=Result.DENIED)
+    tries.fail(tries.of_links(request))
     return render(request, page.expired_template, status=410)
 
 
@@ -88,6 +105,7 @@ CHOOSE_PASSWORD = Page(
 
 
 @login_not_required
+@limited
 @sensitive_post_parameters()
 @require_http_methods(["GET", "POST"])
 def choose_password(request: HttpRequest, token: str) -> HttpResponse:
