@@ -13,6 +13,7 @@ from django.db import connection
 
 from invitations import branding
 from invitations.forms import CreateForm, RenameForm
+from invitations.models import Policy
 from portal.accounts import imports
 from portal.accounts.factors import FRESH_SECONDS
 from portal.accounts.models import LIFETIMES, OneTimeLink
@@ -43,6 +44,12 @@ def rows(title: str) -> dict[str, list[str]]:
 def test_limits_are_those_of_the_settings():
     told = {name: cells[0].strip("`") for name, cells in rows("Limits").items()}
     assert told == settings.ACCOUNT_RATE_LIMITS | settings.MFA_RATE_LIMITS
+
+
+def test_limits_of_each_person_are_as_delivered():
+    connects, creates = Policy().connects_per_ten_minutes, Policy().creates_per_hour
+    words = f"may connect {connects} times in ten minutes and make {creates} invitations in an hour"
+    assert words in " ".join(DOCUMENT.split())
 
 
 def test_timings_are_those_of_the_client():
