@@ -18,7 +18,7 @@ from django.core import mail
 from django.db import connection
 
 from invitations import actions
-from invitations.models import Invitation
+from invitations.models import Invitation, Policy
 from portal.accounts.models import Session
 from portal.getscreen.errors import GetscreenError
 from portal.getscreen.simulator.faults import TABLE
@@ -109,6 +109,7 @@ def test_no_secret_leaves_but_in_one_location(debug, settings, admin, browser_of
         caplog.set_level(logging.DEBUG, logger=name)
     caplog.set_level(logging.INFO, logger="django.db.backends")
     vendor.remaining = 10_000
+    Policy.objects.create(creates_per_hour=0, connects_per_ten_minutes=0)
     searcher, browser = Searcher(), browser_of(admin)
     browser.raise_request_exception = False
     for name, fault in TABLE.items():

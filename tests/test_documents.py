@@ -13,6 +13,7 @@ from django.db import connection
 
 from invitations import branding
 from invitations.forms import CreateForm, RenameForm
+from invitations.models import Policy
 from portal.accounts import imports, passwords, tries
 from portal.accounts.factors import FRESH_SECONDS
 from portal.accounts.models import LIFETIMES, OneTimeLink
@@ -46,6 +47,12 @@ def test_limits_are_those_of_the_settings():
     others = {name: rate for name, rate in (settings.ACCOUNT_RATE_LIMITS | settings.MFA_RATE_LIMITS).items() if rate}
     assert others
     assert all(f"`{name}` `{rate}`" in section("Limits") for name, rate in others.items())
+
+
+def test_limits_of_each_person_are_as_delivered():
+    connects, creates = Policy().connects_per_ten_minutes, Policy().creates_per_hour
+    words = f"may connect {connects} times in ten minutes and make {creates} invitations in an hour"
+    assert words in " ".join(DOCUMENT.split())
 
 
 def test_timings_are_those_of_the_client():
