@@ -9,12 +9,12 @@ from datetime import timedelta
 import pytest
 from django.contrib.auth.hashers import MD5PasswordHasher
 from django.core import mail, signing
-from django.db import connection
+from django.db import OperationalError, connection
 from django.test import RequestFactory
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from portal.accounts import backend, devices, hashing, tries
+from portal.accounts import backend, devices, hashing, tallies, tries
 from portal.accounts.models import OneTimeLink, Tally, User
 from portal.audit import strangers
 from portal.audit.models import Event
@@ -358,6 +358,26 @@ def test_an_error_gives_the_try_back(agent, monkeypatch):
     monkeypatch.setattr(backend.Backend, "authenticate", fail)
     assert sign_in(Browser()).status_code == 503
     assert set(Tally.objects.values_list("count", flat=True)) == {0}
+
+
+def test_a_database_that_others_keep_busy_is_a_crowded_portal(agent, monkeypatch):
+    def wait_in_vain(*_):
+        raise OperationalError("database is locked")
+
+    monkeypatch.setattr(tallies, "take", wait_in_vain)
+    answer = sign_in(Browser(), password=PASSWORD)
+    assert answer.status_code == 503
+    assert "Many people are signing in" in answer.content.decode()
+    link = Browser().get("/accounts/invite/nothing/")
+    assert link.status_code == 410
+
+
+def test_a_sign_in_that_worked_is_not_undone_by_a_busy_database(agent, monkeypatch):
+    def wait_in_vain(*_):
+        raise OperationalError("database is locked")
+
+    monkeypatch.setattr(tallies, "give_back", wait_in_vain)
+    assert is_let_in(sign_in(Browser(), password=PASSWORD))
 
 
 # --- events
