@@ -414,6 +414,23 @@ def test_a_flood_from_ever_new_networks_is_not_an_event_each(db):
     assert Event.objects.order_by("-seq")[0].facts == {"left_out_before": 3}
 
 
+def test_processes_write_one_event_together(db):
+    for _ in range(2):
+        for _ in range(3):
+            Browser().get("/accounts/enrol/nothing/")
+        strangers.memory.forget()  # as another process, which has seen none
+    assert kinds() == ["enrolment.refused"]
+
+
+def test_a_process_does_not_remember_what_is_over(monkeypatch):
+    monkeypatch.setattr(strangers, "MOST", 2)
+    memory = strangers.Memory()
+    assert [memory.hold(key, 0) for key in ("a", "b", "a")] == [0, 0, None]
+    memory._held["a"].until = memory._held["b"].until = 0
+    assert memory.hold("c", 5) == 5
+    assert set(memory._held) == {"c"}
+
+
 # --- other doors
 
 
