@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import secrets
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
@@ -14,6 +16,8 @@ from django.utils import translation
 
 logger = logging.getLogger(__name__)
 
+LEAST = 1.0  # seconds
+SPREAD = 2000  # milliseconds
 MOST = 100  # in one process at a time; mail servers can be slow
 _places = BoundedSemaphore(MOST)
 # One thread, which a process that ends waits for: it begins with the first task, so no fork takes it along.
@@ -21,16 +25,21 @@ _pool = ThreadPoolExecutor(1, thread_name_prefix="behind")
 
 
 def run(task: Callable[..., Any], *arguments: Any, **more: Any) -> None:
-    """Do it soon, in the context of the request that runs now. What fails is logged, and what finds no place too."""
+    """Do it in a few seconds, in the context of the request that runs now. What fails is logged, or finds no place.
+
+    Not at once: the answer is still being made, and would be slower by it. Nor after a known time.
+    """
     if not _places.acquire(blocking=False):
         logger.error("%s things wait to be done behind answers. One was dropped: is the mail server slow?", MOST)
         return
     language = translation.get_language()
-    _pool.submit(copy_context().run, finish, language, task, *arguments, **more)
+    due = time.monotonic() + LEAST + secrets.randbelow(SPREAD + 1) / 1000
+    _pool.submit(copy_context().run, finish, due, language, task, *arguments, **more)
 
 
-def finish(language: str | None, task: Callable[..., Any], *arguments: Any, **more: Any) -> None:
+def finish(due: float, language: str | None, task: Callable[..., Any], *arguments: Any, **more: Any) -> None:
     try:
+        time.sleep(max(0.0, due - time.monotonic()))
         with translation.override(language):
             task(*arguments, **more)
     except Exception:

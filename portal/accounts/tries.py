@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
 from django.core.exceptions import ValidationError
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, OperationalError, transaction
 from django.db.models import F
 from django.db.models.functions import Now
 from django.http import HttpRequest, HttpResponse
@@ -25,6 +25,7 @@ from django.utils.translation import ngettext_lazy
 
 from portal import audit
 from portal.accounts import tallies
+from portal.accounts.hashing import Crowded
 from portal.accounts.models import Tally
 from portal.audit.kinds import Result
 from portal.audit.origin import network_of
@@ -185,14 +186,21 @@ def reached_of(counters: Sequence[Counter]) -> list[tuple[Counter, int]]:
 
 
 def take(counters: Sequence[Counter]) -> None:
-    """Count one try everywhere or nowhere. Raises Reached."""
+    """Count one try everywhere or nowhere. Raises Reached, and Crowded where others kept the database busy for long."""
     refuse_reached(counters)
-    clean()
-    with transaction.atomic():
-        for each in counters:  # always in the order of their limits, so that no two tries wait for each other
-            taken = tallies.take(each.key, each.limit.allowed, each.limit.seconds)
-            if not taken.allowed:
-                raise Reached(min(taken.wait_seconds, each.limit.seconds))
+    try:
+        clean()
+        take_all(counters)
+    except OperationalError:
+        raise Crowded from None
+
+
+@transaction.atomic()
+def take_all(counters: Sequence[Counter]) -> None:
+    for each in counters:  # always in the order of their limits, so that no two tries wait for each other
+        taken = tallies.take(each.key, each.limit.allowed, each.limit.seconds)
+        if not taken.allowed:
+            raise Reached(min(taken.wait_seconds, each.limit.seconds))
 
 
 def spend(counters: Sequence[Counter], **about: Any) -> None:
@@ -203,18 +211,24 @@ def spend(counters: Sequence[Counter], **about: Any) -> None:
 
 def fail(counters: Sequence[Counter], **about: Any) -> None:
     """Count a failure that has happened. It stays one where it cannot be counted."""
-    with suppress(Reached, DatabaseError):
+    with suppress(Reached, Crowded, DatabaseError):
         spend(counters, **about)
 
 
 def give_back(counters: Sequence[Counter]) -> None:
-    with transaction.atomic():
+    """Undo `take`. Where that cannot be written the try stays counted, and what it was for is not undone by it."""
+    with suppress(DatabaseError), transaction.atomic():
         for each in counters:
             tallies.give_back(each.key)
 
 
 def note(counters: Sequence[Counter], about: dict[str, Any]) -> None:
     """Record each limit that this failure has reached, once for its window."""
+    with suppress(DatabaseError):
+        record_reached(counters, about)
+
+
+def record_reached(counters: Sequence[Counter], about: dict[str, Any]) -> None:
     for each, wait in reached_of(counters):
         if tallies.take(f"{each.key}:told", 1, wait).allowed:
             facts = {"limit": each.limit.name, "allowed": each.limit.allowed, "seconds": each.limit.seconds}

@@ -9,12 +9,12 @@ from datetime import timedelta
 import pytest
 from django.contrib.auth.hashers import MD5PasswordHasher
 from django.core import mail, signing
-from django.db import connection
+from django.db import OperationalError, connection
 from django.test import RequestFactory
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from portal.accounts import backend, devices, hashing, tries
+from portal.accounts import backend, devices, hashing, tallies, tries
 from portal.accounts.models import OneTimeLink, Tally, User
 from portal.audit import strangers
 from portal.audit.models import Event
@@ -360,6 +360,26 @@ def test_an_error_gives_the_try_back(agent, monkeypatch):
     assert set(Tally.objects.values_list("count", flat=True)) == {0}
 
 
+def test_a_database_that_others_keep_busy_is_a_crowded_portal(agent, monkeypatch):
+    def wait_in_vain(*_):
+        raise OperationalError("database is locked")
+
+    monkeypatch.setattr(tallies, "take", wait_in_vain)
+    answer = sign_in(Browser(), password=PASSWORD)
+    assert answer.status_code == 503
+    assert "Many people are signing in" in answer.content.decode()
+    link = Browser().get("/accounts/invite/nothing/")
+    assert link.status_code == 410
+
+
+def test_a_sign_in_that_worked_is_not_undone_by_a_busy_database(agent, monkeypatch):
+    def wait_in_vain(*_):
+        raise OperationalError("database is locked")
+
+    monkeypatch.setattr(tallies, "give_back", wait_in_vain)
+    assert is_let_in(sign_in(Browser(), password=PASSWORD))
+
+
 # --- events
 
 
@@ -392,6 +412,23 @@ def test_a_flood_from_ever_new_networks_is_not_an_event_each(db):
     pass_a_minute("audit:enrolment.refused:everywhere")
     Browser().get("/accounts/enrol/nothing/", REMOTE_ADDR="192.0.2.77")
     assert Event.objects.order_by("-seq")[0].facts == {"left_out_before": 3}
+
+
+def test_processes_write_one_event_together(db):
+    for _ in range(2):
+        for _ in range(3):
+            Browser().get("/accounts/enrol/nothing/")
+        strangers.memory.forget()  # as another process, which has seen none
+    assert kinds() == ["enrolment.refused"]
+
+
+def test_a_process_does_not_remember_what_is_over(monkeypatch):
+    monkeypatch.setattr(strangers, "MOST", 2)
+    memory = strangers.Memory()
+    assert [memory.hold(key, 0) for key in ("a", "b", "a")] == [0, 0, None]
+    memory._held["a"].until = memory._held["b"].until = 0
+    assert memory.hold("c", 5) == 5
+    assert set(memory._held) == {"c"}
 
 
 # --- other doors

@@ -91,6 +91,8 @@ def test_each_hash_takes_a_place(settings, monkeypatch):
 def waited(monkeypatch):
     """Wait until what was put behind an answer is done. Its thread must not close this test's connection."""
     monkeypatch.setattr(behind.connections, "close_all", lambda: None)
+    monkeypatch.setattr(behind, "LEAST", 0.0)
+    monkeypatch.setattr(behind, "SPREAD", 0)
     return lambda: behind._pool.submit(lambda: None).result(10)
 
 
