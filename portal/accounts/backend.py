@@ -23,7 +23,8 @@ class Backend(AuthenticationBackend):  # type: ignore[misc]
 
     def get_user(self, user_id: Any) -> User | None:
         user = people.get(user_id)
-        return user if user is not None and self.user_can_authenticate(user) else None
+        may_be_here = user is not None and self.user_can_authenticate(user) and not user.awaits_approval
+        return user if may_be_here else None
 
     def get_all_permissions(self, user_obj: Any, obj: Any = None) -> set[str]:
         """Return permissions as "app.codename"; those loaded with the person where that was done here."""

@@ -3,6 +3,7 @@
 from typing import Any
 
 from allauth.account import forms as allauth
+from allauth.socialaccount.models import SocialAccount
 from django import forms
 from django.contrib.auth.forms import BaseUserCreationForm
 from django.core.exceptions import ValidationError
@@ -43,7 +44,15 @@ class ChangePasswordForm(WithoutPlaceholders, allauth.ChangePasswordForm):  # ty
 
 
 class ResetPasswordForm(WithoutPlaceholders, allauth.ResetPasswordForm):  # type: ignore[misc]
-    pass
+    users: Any  # whom allauth has found
+
+    def clean_email(self) -> str:
+        """Mail no link to those who come by single sign-on alone: a mailbox must not lead past the provider."""
+        email = str(super().clean_email())
+        found: list[User] = list(self.users)
+        connected = set(SocialAccount.objects.filter(user__in=found).values_list("user_id", flat=True))
+        self.users = [user for user in found if user.has_usable_password() or user.pk not in connected]
+        return email
 
 
 class ResetPasswordKeyForm(WithoutPlaceholders, allauth.ResetPasswordKeyForm):  # type: ignore[misc]

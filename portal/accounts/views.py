@@ -16,7 +16,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
 from portal import audit
-from portal.accounts import one_time
+from portal.accounts import one_time, provider_pages
 from portal.accounts.forms import EnrolmentForm, LoginForm, ResetPasswordForm
 from portal.accounts.models import OneTimeLink, User, administrators, lock_administrator_role
 from portal.audit import strangers
@@ -43,6 +43,8 @@ def recorded(view: View) -> View:
 @login_not_required
 def login(request: HttpRequest) -> HttpResponseBase:
     """allauth's page, which comes back with the typed name if signing in cannot be recorded."""
+    if request.method == "POST" and settings.SSO_ONLY:
+        return provider_pages.closed(allauth.login)(request)
     if request.method == "POST":
         typed = {"login": request.POST.get("login", "").replace("\x00", "")}
         context = {
