@@ -42,6 +42,22 @@ from portal.audit.kinds import Result
 View = Callable[..., HttpResponseBase]
 LOGIN, CONFIRM, CONNECT = "login", "confirm", "connect"
 confirmed: Callable[[View], View] = reauthentication_required(app="allauth.mfa")
+# What providers say by the specifications instead of giving a code. Anything else is nobody's word.
+ERRORS = frozenset(
+    {
+        "access_denied",
+        "account_selection_required",
+        "consent_required",
+        "interaction_required",
+        "invalid_request",
+        "invalid_scope",
+        "login_required",
+        "server_error",
+        "temporarily_unavailable",
+        "unauthorized_client",
+        "unsupported_response_type",
+    }
+)
 OURS = ("same-origin", "none", "")  # of Sec-Fetch-Site: our own page, a bookmark, an old browser
 
 
@@ -142,10 +158,10 @@ def closed(view: View) -> View:
     return login_not_required(guarded)
 
 
-def failed(request: HttpRequest, reason: str) -> HttpResponse:
+def failed(request: HttpRequest, reason: str, page: str = "provider") -> HttpResponse:
     """Answer where nobody is known to have proved anything, and say why in the log."""
     strangers.record("sso.failed", result=Result.FAILED, details={"reason": reason})
-    return trouble(request, reason if reason in TROUBLES else "provider")
+    return trouble(request, page)
 
 
 def trouble(request: HttpRequest, reason: str) -> HttpResponse:
@@ -247,11 +263,11 @@ def callback(request: HttpRequest) -> HttpResponse:
     state_id = request.GET.get("state", "")
     kept = statekit.unstash_state(request, state_id=state_id, provider_id=PROVIDER)
     if kept is None or kept["person"] != request.user.pk:
-        return failed(request, "lost")
+        return failed(request, "not begun here, too old or used", "lost")
     if request.GET.get("iss", settings.OIDC_ISSUER) != settings.OIDC_ISSUER:
         return failed(request, "an answer of another provider")
-    if request.GET.get("error") or not request.GET.get("code"):
-        return failed(request, "cancelled")
+    if (error := request.GET.get("error")) or not request.GET.get("code"):
+        return failed(request, error if error in ERRORS else "no code", "cancelled")
     audit.ensure_writable()
     try:
         identity = single_sign_on.identity_of(openid.claims_of(request.GET["code"], kept))
@@ -265,7 +281,7 @@ def finish_signing_in(request: HttpRequest, identity: Identity, kept: dict[str, 
         with audit.writing():
             user, reason = single_sign_on.admit(identity)
     except IntegrityError:  # the same person, in another tab, a moment ago
-        return failed(request, "lost")
+        return failed(request, "not begun here, too old or used", "lost")
     if user is None or reason not in ("", "disabled"):
         return refused(request, identity, user, reason)
     note(request, user, identity)

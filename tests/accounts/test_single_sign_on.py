@@ -457,6 +457,7 @@ def test_a_cancelled_sign_in_shows_the_way_on(provider, anonymous):
     answer = anonymous.get(BACK, {"error": "access_denied", "state": state})
     assert b"You did not sign in" in answer.content
     assert b"Continue with Example SSO" in answer.content
+    assert "access_denied" in whole_log()
 
 
 def test_other_sites_do_not_begin_a_sign_in(provider, anonymous):
@@ -497,8 +498,12 @@ BROKEN = {
 }
 
 
-@pytest.mark.parametrize("path", ["/.well-known/openid-configuration", "/token", "/keys"])
-@pytest.mark.parametrize("how", BROKEN)
+PLACES = ("/.well-known/openid-configuration", "/token", "/keys")
+
+
+@pytest.mark.parametrize(
+    ("how", "path"), [*zip(BROKEN, PLACES * 3, strict=False), ("500", PLACES[1]), ("garbage", PLACES[2])]
+)
 def test_an_ill_provider_shows_a_page_with_the_way_on(provider, anonymous, how, path):
     provider.broken = {path: BROKEN[how]}
     answer = anonymous.get(START)
