@@ -9,6 +9,7 @@ COPY manage.py /app/
 COPY portal /app/portal
 COPY invitations /app/invitations
 COPY templates /app/templates
+COPY locale /app/locale
 COPY static /app/static
 WORKDIR /app
 # Hashed static files are part of the image, so that it runs on a read-only root.

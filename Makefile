@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell for c in python3.14 python3.13 python3.12 python3 "$$HOME"/.pyenv/versions/3.1[234]*/bin/python; do \
 	"$$c" -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null && command -v "$$c" && break; done)
 
-.PHONY: start test lint format lock screenshots benchmarks batteries image clean
+.PHONY: start test lint format lock messages screenshots benchmarks batteries image clean
 
 start: $(VENV)/runtime.stamp
 	@exec $(BIN)/python manage.py start
@@ -27,6 +27,10 @@ lock:
 	uv lock --upgrade
 	uv export -q --frozen --no-header --no-emit-project --no-dev -o requirements.txt
 	uv export -q --frozen --no-header --no-emit-project --all-groups -o requirements-dev.txt
+
+# Texts of the pages below /accounts/ into locale/de/LC_MESSAGES/django.po, and that into django.mo.
+messages: $(VENV)/dev.stamp
+	@$(BIN)/python -m tests.messages
 
 screenshots: $(VENV)/dev.stamp
 	$(BIN)/python -m tests.screenshots

@@ -27,6 +27,7 @@ from invitations.refusals import (
     RecordingNotChosen,
     SentTwice,
     StatusUnknown,
+    TicketMissing,
     UnderWay,
 )
 from portal import audit
@@ -67,6 +68,8 @@ def create(*, by: User, client_name: str = "", ticket: str = "", note: str = "",
     client = configured.client()
     if token and (twin := Operation.objects.filter(by=by, verb="create", token=token).first()):
         return result_of(twin)
+    if not ticket and Policy.load().is_ticket_required:
+        raise TicketMissing
     refuse_without_quota(by)
     known = list(Invitation.objects.of_account(client.fingerprint).open().values_list("vendor_id", flat=True))
     facts: dict[str, Any] = {"client_name": client_name, "ticket": ticket, "note": note, "known_ids": known}

@@ -23,33 +23,18 @@ class PolicyAdmin(AuditedAdmin):
     readonly_fields = ("second_factor", "logo_now")
     fieldsets = (
         (_("Clients"), {"fields": ("recording", "previews", "is_ticket_required")}),
-        (
-            _("Second factor"),
-            {
-                "fields": ("second_factor", "fresh_factor_minutes"),
-                "description": _(
-                    "With a number of minutes, whoever connects must have confirmed their second factor within them. "
-                    "0 asks for no confirmation."
-                ),
-            },
-        ),
+        (_("Second factor"), {"fields": ("second_factor", "fresh_factor_minutes")}),
         (
             _("Limits"),
             {
                 "fields": ("connects_per_ten_minutes", "creates_per_hour"),
-                "description": _("What one person may do in that time. 0 switches a limit off."),
-            },
-        ),
-        (
-            _("Look"),
-            {
-                "fields": ("helpdesk_name", "accent", "logo_now", "logo", "is_logo_removed"),
                 "description": _(
-                    "The colour is that of the mark and of ordinary buttons, such as #1d4ed8; a lighter shade of it "
-                    "stands on the dark theme. Without one they stay neutral."
+                    "How much one person may do in that time. Whoever reaches a limit is told when it goes on, and the "
+                    "audit log says so. 0 switches a limit off."
                 ),
             },
         ),
+        (_("Look"), {"fields": ("helpdesk_name", "accent", "logo_now", "logo", "is_logo_removed")}),
     )
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:

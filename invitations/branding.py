@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import io
 import warnings
@@ -73,6 +74,13 @@ def stylesheet(accent: str) -> str:
 def digest_of(accent: str) -> str:
     """Return the name of a colour's stylesheet: another one whenever its text changes."""
     return hashlib.sha256(stylesheet(accent).encode()).hexdigest()[:16] if accent else ""
+
+
+@cache
+def integrity_of(accent: str) -> str:
+    """Return what the browser must find in a colour's stylesheet, or refuse it."""
+    digest = hashlib.sha384(stylesheet(accent).encode()).digest() if accent else b""
+    return f"sha384-{base64.b64encode(digest).decode()}"
 
 
 def lasting(content: bytes, content_type: str) -> HttpResponse:

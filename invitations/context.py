@@ -8,7 +8,7 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.utils import timezone
 
-from invitations.branding import digest_of
+from invitations.branding import digest_of, integrity_of
 from invitations.health import Health, health_of
 from invitations.models import Policy, Snapshot
 from portal.accounts import openid
@@ -27,6 +27,7 @@ def site(request: HttpRequest) -> dict[str, Any]:
             "name": policy.helpdesk_name,
             "logo": policy.logo_digest,
             "accent": digest_of(policy.accent),
+            "accent_integrity": integrity_of(policy.accent),
             "is_demo": settings.DEMO,
             "is_insecure": settings.INSECURE_HTTP,
             "release": settings.RELEASE,

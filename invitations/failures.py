@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -17,9 +18,10 @@ from django.utils.translation import ngettext
 
 from invitations.models import Invitation
 from invitations.operations import Unrecorded
-from invitations.refusals import ActionRefused
+from invitations.refusals import ActionRefused, LimitReached
 from invitations.tokens import new_token
 from portal import audit
+from portal.accounts.hashing import Crowded
 from portal.getscreen.errors import (
     BadRequest,
     GetscreenError,
@@ -62,6 +64,12 @@ WORDINGS: dict[str, Wording] = {
         _("The audit log cannot be written"),
         _("The connection could not be recorded, so its link was thrown away. Nobody can use it."),
         _("Wait a moment and try again: you get a fresh link."),
+    ),
+    "crowded": Wording(
+        503,
+        _("Many people are signing in"),
+        _("The portal checks only a few passwords at a time, and it was not your turn. Nothing was checked."),
+        _("Wait a few seconds and try again."),
     ),
     "unreachable": Wording(
         503,
@@ -159,6 +167,24 @@ WORDINGS: dict[str, Wording] = {
         _("Your helpdesk asks at each connection whether the session is recorded. Nothing was started."),
         _("Open the invitation, choose, and press Connect."),
     ),
+    "ticket_missing": Wording(
+        422,
+        _("A ticket is missing"),
+        _("Your team asks for a ticket with every invitation, so none was made."),
+        _("Type its number and send the form again."),
+    ),
+    "limit_connect": Wording(
+        429,
+        _("Too many connections in a short time"),
+        _("You have opened as many connections as one person may in ten minutes, so nothing was started."),
+        _("Wait a few minutes and try again."),
+    ),
+    "limit_create": Wording(
+        429,
+        _("Too many invitations in a short time"),
+        _("You have made as many invitations as one person may in an hour, so none was made."),
+        _("Wait a while and try again."),
+    ),
     "outcome_unknown": Wording(
         409,
         _("We do not know yet whether the invitation was made"),
@@ -178,6 +204,9 @@ KINDS: tuple[tuple[type[GetscreenError], str], ...] = (
 CONNECT = "support/connect"
 NO_HARM = _("Sessions that are running are not affected.")
 RETRIES = {"unreachable", "maybe_connect", "no_audit", "unrecorded_connect", "garbled", "double", "quota", "not_ready"}
+LIMITS = {"limit_connect", "limit_create"}
+RETRIES |= {"limit_connect"}
+LIMITED = _("If your work needs more, ask your administrator to raise the limit.")
 
 
 @dataclass(frozen=True)
@@ -206,11 +235,25 @@ class Failure:
     def next(self) -> Text:
         if not self.seconds:
             return self.wording.next
-        again = ngettext("Try again in %(seconds)s second.", "Try again in %(seconds)s seconds.", self.seconds)
-        return f"{again % {'seconds': self.seconds}} {NO_HARM}"
+        return f"{try_again_in(self.seconds)} {LIMITED if self.is_limit else NO_HARM}"
+
+    @property
+    def is_limit(self) -> bool:
+        return self.kind in LIMITS
 
 
-Failing = GetscreenError | ActionRefused | audit.Unavailable
+def try_again_in(seconds: int) -> str:
+    """Return when, in minutes where that is more than two of them."""
+    if seconds <= 120:
+        again = ngettext("Try again in %(seconds)s second.", "Try again in %(seconds)s seconds.", seconds)
+        return again % {"seconds": seconds}
+    minutes = math.ceil(seconds / 60)
+    return ngettext("Try again in %(minutes)s minute.", "Try again in %(minutes)s minutes.", minutes) % {
+        "minutes": minutes
+    }
+
+
+Failing = GetscreenError | ActionRefused | audit.Unavailable | Crowded
 
 
 def kind_of(error: Failing) -> str:
@@ -218,6 +261,8 @@ def kind_of(error: Failing) -> str:
         return "unrecorded_connect" if error.verb == "connect" else "unrecorded"
     if isinstance(error, audit.Unavailable):
         return "no_audit"
+    if isinstance(error, Crowded):
+        return "crowded"
     if isinstance(error, ActionRefused):
         return error.reason
     if error.may_have_acted:
@@ -239,8 +284,13 @@ def describe(request: HttpRequest, error: Failing) -> Failure:
         invitation=invitation,
         retry_url=retry_url,
         record=request.POST.get("record", ""),
-        seconds=int(getattr(error, "retry_after", None) or 0) if kind == "unreachable" else 0,
+        seconds=seconds_of(error) if kind == "unreachable" or kind in LIMITS else 0,
     )
+
+
+def seconds_of(error: Failing) -> int:
+    """Return how long to wait, or 0 where nobody knows."""
+    return error.wait_seconds if isinstance(error, LimitReached) else int(getattr(error, "retry_after", None) or 0)
 
 
 def is_connect(request: HttpRequest) -> bool:
@@ -264,9 +314,13 @@ class FailurePages:
             return None
         failure = describe(request, exception)
         template, context = form_page(request)
-        return render(
+        answer = render(
             request, template, context | {"failure": failure, "form_token": new_token()}, status=failure.wording.status
         )
+        if failure.is_limit:
+            answer.headers["Retry-After"] = str(failure.seconds)
+            answer.is_recorded = True  # type: ignore[attr-defined]  # once per window: not with every click
+        return answer
 
 
 def log_trouble(error: DatabaseError) -> audit.Unavailable | None:

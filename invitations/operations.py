@@ -15,12 +15,13 @@ from typing import Any
 from django.db import IntegrityError
 from django.utils import timezone
 
+from invitations import limits
 from invitations.models import Invitation, Operation, Snapshot
 from invitations.refusals import ActionRefused, SentTwice, UnderWay
 from portal import audit
 from portal.accounts.models import User
 from portal.audit.kinds import Phase, Result
-from portal.getscreen.errors import UNTRUSTED_LINK, GetscreenError
+from portal.getscreen.errors import UNTRUSTED_LINK, GetscreenError, Unavailable
 
 State = Operation.State
 Told = dict[str, Any]
@@ -44,8 +45,8 @@ def operation(
     """Commit the intent, run the body, and record how it ended unless the body did (`succeed`).
 
     Raises SentTwice for a form token that was used, UnderWay while the same person's same operation on
-    the same invitation is still running, Unavailable if the intent cannot be recorded (then the body is
-    not run) and Unrecorded if the outcome cannot.
+    the same invitation is still running, LimitReached if the policy allows no more now, Unavailable if
+    the intent cannot be recorded (in none of these is the body run) and Unrecorded if the outcome cannot.
     """
     op = begin(verb, by=by, account=account, invitation=invitation, token=token, **facts)
     try:
@@ -79,18 +80,17 @@ def begin(verb: str, *, by: User, account: str, invitation: Invitation | None, t
         with audit.writing(durable=True):
             if invitation is not None:
                 refuse_while_running(verb, by=by, invitation=invitation)
-            op = Operation.objects.create(
-                reference=audit.new_reference(),
-                verb=verb,
-                by=by,
-                account=account,
-                invitation=invitation,
-                token=token[:64],
-                **facts,
-            )
-            audit.record(f"invitation.{verb}", phase=Phase.INTENT, actor=by, up={"key": account}, **described(op))
+            about = {"verb": verb, "by": by, "invitation": invitation, "token": token[:64]}
+            refusal = limits.take(verb, by=by, invitation=invitation)
+            if refusal is None:
+                op = Operation.objects.create(reference=audit.new_reference(), account=account, **about, **facts)
+                audit.record(f"invitation.{verb}", phase=Phase.INTENT, actor=by, up={"key": account}, **described(op))
+            elif token and Operation.objects.filter(**about).exists():
+                raise SentTwice(invitation)  # the first sending took the last place: this one shows what it made
     except IntegrityError:
         raise SentTwice(invitation) from None
+    if refusal is not None:  # only now: the event about it had to be committed
+        raise refusal
     op.called_at = time.monotonic()
     return op
 
@@ -149,6 +149,8 @@ def record_failure(op: Operation, state: State, result: str, up: Told | None, fa
         op.refresh_from_db(fields=["invitation"])  # a row that was rolled back is none
         if state == State.FAILED:
             op.token = ""  # nothing happened, so the same form may be sent again
+            if (up or {}).get("class") == Unavailable.__name__:
+                limits.give_back(op.verb, by=op.by)
         if (up or {}).get("reason") == UNTRUSTED_LINK:
             audit.record("vendor.link_refused", result=Result.DENIED, up=up, **described(op))
         close(op, state, result=result or RESULTS[state], phase=Phase.OUTCOME, up=up, facts=facts)

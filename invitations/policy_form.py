@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from typing import Any, ClassVar
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator
 from django.utils.translation import gettext_lazy as _
 
 from invitations import branding, colours
 from invitations.models import Policy
+
+MOST = 10_000  # minutes, or times: beyond it a limit is none
 
 
 class PolicyForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable at run time
@@ -36,10 +40,27 @@ class PolicyForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptabl
             "creates_per_hour",
             "accent",
         )
+        help_texts: ClassVar = {
+            "recording": _("Whether Getscreen records sessions. Each connection says so before it begins."),
+            "previews": _("Small pictures of clients' desktops. Each look is an event of the audit log."),
+            "is_ticket_required": _("No invitation is made without the number of a ticket."),
+            "fresh_factor_minutes": _(
+                "Whoever connects must have confirmed their second factor within so many minutes. 0 asks for no "
+                "confirmation."
+            ),
+            "helpdesk_name": _("Stands on every page, in mails, and in the message to clients."),
+            "accent": _(
+                "Of the mark and of ordinary buttons, such as #1d4ed8. A lighter shade of it stands on the dark theme. "
+                "Without one they stay neutral."
+            ),
+        }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.logo_before = self.instance.logo_digest
+        for name in ("fresh_factor_minutes", "connects_per_ten_minutes", "creates_per_hour"):
+            self.fields[name].validators.append(MaxValueValidator(MOST))
+            self.fields[name].widget.attrs["max"] = MOST
 
     def clean_accent(self) -> str:
         """Refuse a colour on which white text cannot be read, and name the nearest one on which it can."""
@@ -50,8 +71,13 @@ class PolicyForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptabl
             raise ValidationError(_("Write the colour as # and six digits, such as #1d4ed8."))
         shade = colours.for_light(colour)
         if shade != colour:
-            words = _("White text on this colour is hard to read. The nearest shade that works is %(shade)s.")
-            raise ValidationError(words, params={"shade": shade})
+            words = _(
+                "White text on this colour has a contrast of %(ratio)s to 1, and %(enough)s to 1 is needed to read it. "
+                "The nearest shade that has it is %(shade)s; on the dark theme it becomes %(dark)s by itself."
+            )
+            ratio = f"{math.floor(colours.contrast(colour, colours.WHITE) * 10) / 10}"
+            numbers = {"ratio": ratio, "enough": colours.ENOUGH, "shade": shade, "dark": colours.for_dark(shade)}
+            raise ValidationError(words, params=numbers)
         return colour
 
     def clean_logo(self) -> bytes | None:

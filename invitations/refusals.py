@@ -65,10 +65,27 @@ class NotCreated(ActionRefused):
     reason = "not_created"
 
 
+class TicketMissing(ActionRefused):
+    """The policy wants the number of a ticket with every invitation."""
+
+    reason = "ticket_missing"
+    status = 422
+
+
 class RecordingNotChosen(ActionRefused):
     """The policy wants the person to say whether the session is recorded."""
 
     reason = "choose_recording"
+
+
+class LimitReached(ActionRefused):
+    """The person has done it as often as the policy allows in that time. `wait_seconds`: until it may be done again."""
+
+    status = 429
+
+    def __init__(self, reason: str, wait_seconds: int, invitation: Invitation | None = None) -> None:
+        self.reason, self.wait_seconds = reason, wait_seconds
+        super().__init__(invitation)
 
 
 class Mismatch(ActionRefused):

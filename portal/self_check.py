@@ -28,7 +28,7 @@ from django.views.decorators.http import require_http_methods
 
 from invitations.health import WHY_NOT, Health, health_of
 from invitations.models import Snapshot
-from portal.accounts import openid
+from portal.accounts import openid, seeds
 from portal.accounts.models import User, administrators
 from portal.audit import forwarding, triggers, verdicts
 from portal.audit.models import Standing
@@ -247,19 +247,40 @@ def look_at_factors(here: Circumstances) -> Outcomes:
     if settings.REQUIRE_MFA == "off":
         yield UNWISE, _("A password alone opens the portal."), _("Set REQUIRE_MFA=everyone.")
     if names:
-        shown = ", ".join(names[:NAMES]) + (" …" if len(names) > NAMES else "")
         yield (
             UNWISE,
             _("%(count)d of %(all)d people have no second factor: %(names)s.")
             % {
                 "count": without.count(),
                 "all": people.count(),
-                "names": shown,
+                "names": shortened(names),
             },
             _("Ask them to set one up under Security."),
         )
     elif people.exists():
         yield OK, _("Everybody has a second factor.")
+    yield from look_at_seeds()
+
+
+def look_at_seeds() -> Outcomes:
+    """Which stored factors a change of SECRET_KEY has left behind."""
+    ages = seeds.ages()
+    if ages.old:
+        yield (
+            UNWISE,
+            _("A former SECRET_KEY still protects the second factors of: %(names)s.") % {"names": shortened(ages.old)},
+            _("Run `manage.py reencrypt_factors`, then take the former key out of SECRET_KEY_FALLBACKS."),
+        )
+    if ages.lost:
+        yield (
+            WRONG,
+            _("No key opens the second factors of: %(names)s.") % {"names": shortened(ages.lost)},
+            _("Add the former key to SECRET_KEY_FALLBACKS, or reset their second factors in the list of people."),
+        )
+
+
+def shortened(names: list[str]) -> str:
+    return ", ".join(names[:NAMES]) + (" …" if len(names) > NAMES else "")
 
 
 def look_at_people(here: Circumstances) -> Outcomes:

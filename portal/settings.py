@@ -193,7 +193,7 @@ MIDDLEWARE = [
     "portal.health.HealthProbes",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.locale.LocaleMiddleware",
+    "portal.languages.Language",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -278,7 +278,8 @@ WHITENOISE_MIMETYPES = {".svg": "image/svg+xml; charset=utf-8"}
 # --- Language and time -----------------------------------------------------------------------------
 
 LANGUAGE_CODE = "en"
-LANGUAGES = [("en", "English")]
+LANGUAGES = [("en", "English"), ("de", "Deutsch")]  # German only where all of a page is: portal/languages.py
+LOCALE_PATHS = [BASE_DIR / "locale"]
 TIME_ZONE = text("TIME_ZONE", "UTC")
 if TIME_ZONE not in available_timezones():
     raise ImproperlyConfigured("TIME_ZONE must be the name of a time zone, such as Europe/Berlin.")
@@ -291,18 +292,10 @@ AUTHENTICATION_BACKENDS = ["portal.accounts.backend.Backend"]
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "board"
 PASSWORD_HASHERS = [
-    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "portal.accounts.hashing.Hasher",
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
 ]
-AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
-    {
-        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
-        "OPTIONS": {"min_length": 12},
-    },
-    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
-    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
-]
+AUTH_PASSWORD_VALIDATORS = [{"NAME": "portal.accounts.passwords.Validator"}]
 PASSWORD_RESET_TIMEOUT = 60 * 60
 ACCOUNT_ADAPTER = "portal.accounts.adapter.AccountAdapter"
 ACCOUNT_FORMS = {
@@ -320,14 +313,13 @@ ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
 ACCOUNT_SESSION_REMEMBER = False
 ACCOUNT_LOGOUT_ON_PASSWORD_CHANGE = False
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
-# "key" is one account tried from one network (see the adapter), so that guessing never locks the
-# person out who sits elsewhere. Successful sign-ins give their try back.
+# Failures are counted by portal.accounts.tries instead; allauth would count what works as well.
 ACCOUNT_RATE_LIMITS = {
-    "login": "60/m/ip",
-    "login_failed": "30/15m/ip,5/15m/key",
+    "login": "",
+    "login_failed": "",
     "single_sign_on": "60/m/ip",
-    "reset_password": "20/h/ip,3/h/key",
-    "reset_password_from_key": "20/m/ip",
+    "reset_password": "",
+    "reset_password_from_key": "",
     "change_password": "5/m/user",
     "reauthenticate": "5/m/user",
 }
@@ -352,7 +344,7 @@ MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_WEBAUTHN_USER_VERIFICATION = "required"  # so that every passkey can be the only step
 MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = INSECURE_HTTP  # our forms still take no origin but that of PUBLIC_URL
 MFA_ALLOW_UNVERIFIED_EMAIL = True  # addresses are the administrators' business here, not allauth's
-MFA_RATE_LIMITS = {"webauthn_login": "60/m/ip"}
+MFA_RATE_LIMITS = {"webauthn_login": ""}
 
 # --- E-mail ----------------------------------------------------------------------------------------
 
@@ -432,9 +424,10 @@ CSRF_FAILURE_VIEW = "portal.views.csrf_failure"
 MESSAGE_STORAGE = "portal.notices.Notices"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 200
-# A logo of 1 MiB or a list of people, with the form around it.
 FILE_UPLOAD_HANDLERS = ["portal.uploads.SmallFiles"]
 FILE_UPLOAD_MAX_MEMORY_SIZE = 1536 * 1024
+# The one address whose form may be larger than that: a logo of 1 MiB with what is around it.
+LARGER_FORMS = {"admin:invitations_policy_change": FILE_UPLOAD_MAX_MEMORY_SIZE}
 SILENCED_SYSTEM_CHECKS = [
     "security.W021",  # preload binds the site's whole domain, so it is the administrator's choice
 ]

@@ -8,6 +8,7 @@ from django.views.decorators.csrf import requires_csrf_token
 from django_htmx.http import HttpResponseClientRedirect
 
 from portal.audit import strangers
+from portal.languages import translated
 from portal.middleware import is_part, page_to_return_to
 
 
@@ -26,8 +27,14 @@ def forbidden(request: HttpRequest, exception: PermissionDenied | None = None) -
     if is_part(request):
         return whole_page(request)
     if request.user.is_authenticated and not request.user.role_names:
-        return render(request, "errors/no_role.html", status=403)
+        return no_role(request)
     return render(request, "403.html", {"reason": str(exception or "")}, status=403)
+
+
+@translated
+def no_role(request: HttpRequest) -> HttpResponse:
+    """The first page of somebody new, wherever they wanted to go."""
+    return render(request, "errors/no_role.html", status=403)
 
 
 @requires_csrf_token

@@ -7,14 +7,16 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group
+from django.core.cache import cache
 from django.db import connection
 from django.test import Client as DjangoBrowser
 
 from invitations import sync
 from invitations.board import boards, row_texts
 from invitations.models import Invitation, Snapshot
-from portal.accounts import roles
+from portal.accounts import behind, roles
 from portal.accounts.models import User
+from portal.audit import strangers
 from portal.audit.models import Detail, Event
 from portal.getscreen import configured
 from portal.getscreen.client import Client
@@ -28,6 +30,12 @@ POLICY_LIMITS = {"fresh_factor_minutes": "0", "connects_per_ten_minutes": "20", 
 def whole_log() -> str:
     """Return all that the audit log keeps, the erasable details as well: what must be in it nowhere is sought here."""
     return str([list(model.objects.values()) for model in (Event, Detail)])
+
+
+def pass_a_minute(key: str) -> None:
+    """Let strangers' events of this kind and network be written again."""
+    cache.delete(f"{key}:quiet")
+    strangers.memory._held[key].until = 0
 
 
 class Browser(DjangoBrowser):
@@ -136,6 +144,17 @@ def lasting_connection(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def known(vendor_id: int) -> Invitation:
     return Invitation.objects.get(vendor_id=vendor_id)
+
+
+@pytest.fixture(autouse=True)
+def nothing_behind_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do at once what a real portal does behind an answer: a thread would see nothing of a test's transaction."""
+    monkeypatch.setattr(behind, "run", lambda task, *arguments, **more: task(*arguments, **more))
+
+
+@pytest.fixture(autouse=True)
+def forget_strangers() -> None:
+    strangers.memory.forget()
 
 
 @pytest.fixture(autouse=True)

@@ -28,7 +28,7 @@ from django.core.management import call_command
 from django.db import connections
 
 from invitations import actions, sync
-from invitations.models import Invitation, Operation
+from invitations.models import Invitation, Operation, Policy
 from invitations.refusals import ActionRefused
 from portal.accounts.models import User
 from portal.audit.models import Event
@@ -60,6 +60,7 @@ def vendor() -> Simulator:
 
 def main() -> None:
     call_command("migrate", verbosity=0)
+    Policy.objects.create(creates_per_hour=0, connects_per_ten_minutes=0)
     simulator, seen = vendor(), collections.Counter[str]()
     numbers = [simulator.add(f"Client {number}", status=1) for number in range(ROWS)]
     sync.run_round(configured.client())

@@ -195,13 +195,15 @@ class Installation:
         """Wait until the watcher has written what it asked for last, so that nothing older turns up later."""
         asked = max((request.at for request in simulator.ledger.requests if request.operation == "list"), default=0.0)
         attempt = "SELECT (julianday(attempted_at) - 2440587.5) * 86400 FROM invitations_snapshot"
-        wait_until(lambda: (self.ask(attempt)[0][0] or 0.0) > asked - 0.5, seconds=20)
+        # Before its first round there is no row to look at.
+        wait_until(lambda: any((at or 0.0) > asked - 0.5 for (at,) in self.ask(attempt)), seconds=20)
 
     def forget_everything(self) -> None:
         """Empty the board, the history and the sign-in limits; people, policy and audit log stay."""
         for table in ("entry", "operation", "invitation"):
             self.ask(f"DELETE FROM invitations_{table}")
         self.ask("DELETE FROM portal_cache")
+        self.ask("DELETE FROM accounts_tally")
         self.ask(
             "UPDATE invitations_snapshot SET revision = revision + 1, trouble = '', trouble_since = NULL,"
             " pause_until = NULL, remaining = ?",

@@ -1,13 +1,14 @@
 """The pictures in docs/screenshots/: `make screenshots`, or `python -m tests.screenshots [folder]`.
 
 Invented people work with a simulated vendor through a real installation behind https; then five
-pages are taken on desk and phone, light and dark. Only what time would have brought is written
-into the database: how long ago things happened.
+pages are taken on desk and phone, light and dark, and three of the account's in two of these ways.
+Only what time would have brought is written into the database: how long ago things happened.
 """
 
 from __future__ import annotations
 
 import base64
+import hmac
 import re
 import struct
 import sys
@@ -17,6 +18,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from pathlib import Path
 
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
@@ -69,6 +71,8 @@ WORK = (
     ("colleague", "Front desk, Hall B", "HD-20431", 6, "taken", "android", 1),
     ("agent", "Tilda Brandtner", "HD-20418", 9, "joined", "win", 4),
 )
+ACCOUNT = ("sign-in-german", "second-step", "security")  # pages of which two pictures are enough
+TWO = (("desk", "light"), ("phone", "dark"))
 Pages = tuple[tuple[str, str, str], ...]  # name of the picture, who looks, address
 
 
@@ -92,6 +96,25 @@ class People:
             page.get_by_role("heading", name="Board").wait_for()
         return self._contexts[name].pages[0]
 
+    def give_app(self, name: str) -> None:
+        """Set up an authenticator app as the page tells."""
+        page = self.window(name)
+        page.goto("/accounts/security/app/")
+        page.locator("summary").click()
+        page.locator("[name=code]").fill(code(page.locator("code.secret").inner_text().replace(" ", "")))
+        page.get_by_role("button", name="Turn it on").click()
+        page.get_by_role("heading", name="Recovery codes").wait_for()
+
+    def begin(self, name: str, as_name: str) -> None:
+        """Open a second window for somebody, in which only the password has been typed."""
+        context = self._contexts[as_name] = self._browser.new_context(base_url=self._url, ignore_https_errors=True)
+        page = context.new_page()
+        page.goto("/accounts/login/")
+        page.locator("[name=login]").fill(name)
+        page.locator("[name=password]").fill(PASSWORD)
+        page.get_by_role("button", name="Sign in", exact=True).click()
+        page.get_by_role("heading", name="Enter the code").wait_for()
+
     def cookies(self, name: str) -> object:
         self.window(name)
         return self._contexts[name].storage_state()
@@ -103,8 +126,13 @@ def main(folder: Path = FOLDER) -> int:
         people = People(browser, url)
         tilda = work(people, simulator, installation)
         folder.mkdir(parents=True, exist_ok=True)
+        people.give_app("careful")
+        people.begin("careful", "half in")
         pages = (
             ("sign-in", "", url),
+            ("sign-in-german", "", url),
+            ("second-step", "half in", f"{url}/accounts/login/code/"),
+            ("security", "careful", f"{url}/accounts/security/"),
             ("audit", "lead", f"{url}/audit/"),
             ("create", "agent", f"{url}/invitations/new/"),
             ("detail", "agent", tilda),
@@ -151,6 +179,13 @@ def work(people: People, simulator: Simulator, installation: Installation) -> st
     backdate(installation, outside, 12, 0)
     installation.ask("UPDATE invitations_snapshot SET revision = revision + 1")
     return page.url
+
+
+def code(seed: str) -> str:
+    """Return what an authenticator app shows now (RFC 6238)."""
+    digest = hmac.digest(base64.b32decode(seed), struct.pack(">Q", int(time.time()) // 30), "sha1")
+    start = digest[-1] & 15
+    return f"{(int.from_bytes(digest[start : start + 4]) & 0x7FFFFFFF) % 1_000_000:06}"
 
 
 def follow(page: Page, simulator: Simulator, installation: Installation, number: int, state: str, system: str) -> None:
@@ -200,22 +235,23 @@ def take_all(
     for name, person, url in pages:
         # Desktops are on the board alone: each look is an audit entry.
         installation.set_policy(previews="shown" if name == "board" else "click")
-        for size, (width, height) in SIZES.items():
-            for theme in THEMES:
-                context = browser.new_context(
-                    ignore_https_errors=True,
-                    storage_state=people.cookies(person) if person else None,  # type: ignore[arg-type]
-                    viewport={"width": width, "height": height},
-                    color_scheme=theme,  # type: ignore[arg-type]
-                    reduced_motion="reduce",
-                )
-                page = context.new_page()
-                page.goto(url, wait_until="networkidle")
-                picture = page.screenshot()
-                context.close()
-                file = folder / f"{name}-{size}-{theme}.png"
-                file.write_bytes(smaller(picture, browser))
-                yield file
+        for size, theme in TWO if name in ACCOUNT else product(SIZES, THEMES):
+            width, height = SIZES[size]
+            context = browser.new_context(
+                ignore_https_errors=True,
+                storage_state=people.cookies(person) if person else None,  # type: ignore[arg-type]
+                viewport={"width": width, "height": height},
+                color_scheme=theme,  # type: ignore[arg-type]
+                locale="de-DE" if name.endswith("-german") else "en-GB",
+                reduced_motion="reduce",
+            )
+            page = context.new_page()
+            page.goto(url, wait_until="networkidle")
+            picture = page.screenshot()
+            context.close()
+            file = folder / f"{name}-{size}-{theme}.png"
+            file.write_bytes(smaller(picture, browser))
+            yield file
 
 
 def smaller(picture: bytes, browser: Browser) -> bytes:

@@ -4,6 +4,9 @@ A new address fails the suite until it has its lines here. Columns: nobody signe
 a role (though `is_staff`); an agent with an own invitation, and with a colleague's or one made outside
 the portal; team lead; auditor; administrator; superuser. Leads and administrators may do the same to
 every invitation, so their column is tried with all three.
+
+Further columns follow from these: who is disabled or awaits approval is nobody, and who has a role of the
+team's own may open what its actions open (`NEEDS`) as an agent or a lead does, and nothing else.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from django.urls import URLPattern, get_resolver
 from invitations.models import Invitation, Policy, Status
 from portal import audit
 from portal.accounts import roles
+from portal.accounts.admin.role_table import permissions_for
 from portal.accounts.models import User
 from portal.audit.models import Event
 from portal.getscreen.simulator import Ledger
@@ -240,9 +244,44 @@ def addresses(patterns: list[Any], before: str = "") -> Iterator[str]:
             yield from addresses(entry.url_patterns, route)
 
 
+HERE = "invitations/<slug:public_id>/"
+# The actions of which one opens an address; what is not named here needs the board, or nothing of a role.
+NEEDS = {
+    "invitations/new/": {roles.CREATE},
+    f"{HERE}connect/": {roles.CONNECT},
+    **{f"{HERE}{part}/": {roles.MANAGE_OWN, roles.MANAGE_ANY} for part in ("rename", "close")},
+    **{f"{HERE}{part}/": {roles.SEE_CODES} for part in ("preview", "copied", "qr")},
+    f"{HERE}evidence/": {roles.AUDIT_ALL},
+    **{f"audit/{part}/": {roles.AUDIT_ALL} for part in ("export", "verify")},
+    **{f"audit/{part}": {roles.AUDIT_OWN, roles.AUDIT_TEAM, roles.AUDIT_ALL} for part in ("", "<int:seq>/")},
+}
+# Roles that an administrator has made. Together they have every action but to see the whole log.
+TEAMS_OWN = {
+    "reception": {roles.SEE, roles.CREATE, roles.MANAGE_OWN, roles.AUDIT_OWN},
+    "night": {roles.SEE, roles.CONNECT, roles.MANAGE_ANY},
+    "viewer": {roles.SEE, roles.SEE_CODES, roles.AUDIT_TEAM},
+}
+NOBODY = ("disabled", "waiting")
+MORE = (*NOBODY, *(f"{name} {whose}" for name in TEAMS_OWN for whose in ("own", "other")))
+
+
+def derived(route: str, who: str, row: dict[str, int]) -> int:
+    """Return what one of the further columns says, from a row of the table."""
+    if who in NOBODY:
+        return row["anon"]
+    name, whose = who.split()
+    actions, needs = TEAMS_OWN[name], NEEDS.get(route, {roles.SEE})
+    if route.startswith("admin/") or not actions & needs:
+        return row["none"]
+    sees_more = actions & needs & {roles.MANAGE_ANY, roles.AUDIT_TEAM}
+    return row["lead" if sees_more else whose]
+
+
 EVERY = sorted(set(addresses(get_resolver().url_patterns)))
 LINES = [line.split() for line in TABLE.strip().splitlines()]
 EXPECTED = {(route, method): dict(zip(WHO, map(int, cells), strict=True)) for route, method, *cells in LINES}
+for (route, _), row in EXPECTED.items():
+    row |= {who: derived(route, who, row) for who in MORE}
 
 
 class Cast:
@@ -260,6 +299,12 @@ class Cast:
             "admin": make_person("adam", roles.ADMINISTRATOR),
             "root": make_person("rut", is_superuser=True),
         }
+        for who in NOBODY:
+            self.people[who] = make_person(who, roles.AGENT)
+        for name, actions in TEAMS_OWN.items():
+            role = Group.objects.create(name=name)
+            role.permissions.set(permissions_for(list(actions)))
+            self.people[f"{name} own"] = self.people[f"{name} other"] = make_person(name, name)
         self.somebody = make_person("tom", roles.AGENT)
         self.vendor, self.look = vendor, look
         Policy.load()
@@ -277,14 +322,16 @@ class Cast:
         browser = Browser()
         if person := self.people[who]:
             browser.force_login(person)
+        if who in NOBODY:  # while they are signed in
+            User.objects.filter(username=who).update(is_active=who == "waiting", awaits_approval=who == "waiting")
         return browser
 
     def owners(self, who: str) -> list[User | None]:
         """Whose invitations get the answer of this column."""
-        if who == "own":
-            return [self.people["own"]]
+        if who.endswith("own"):
+            return [self.people[who]]
         others = [self.somebody, None]
-        return others if who == "other" else [*others, self.people[who]]
+        return others if who.endswith("other") else [*others, self.people[who]]
 
     def paths(self, route: str, who: str) -> list[str]:
         """The address filled in with things that exist, for each ownership."""
@@ -337,8 +384,9 @@ def test_every_address_stands_in_the_table():
 
 @pytest.mark.parametrize(("route", "method"), EXPECTED, ids=lambda value: value)
 def test_everybody_gets_the_answer_of_the_table(cast, route, method):
-    found = {"other": EXPECTED[route, method]["own"]}  # the same person, unless the address is something of somebody's
-    for who in WHO if any(owned in route for owned in OWNED) else set(WHO) - {"other"}:
+    # The same person, unless the address is something of somebody's.
+    found = {who: EXPECTED[route, method][who] for who in (*WHO, *MORE) if who.endswith("other")}
+    for who in (*WHO, *MORE) if any(owned in route for owned in OWNED) else {*WHO, *MORE} - found.keys():
         browser = cast.browser(who)
         statuses = {send(browser, method, path).status_code for path in cast.paths(route, who)}
         found[who] = statuses.pop() if len(statuses) == 1 else statuses
@@ -351,14 +399,14 @@ def test_everybody_gets_the_answer_of_the_table(cast, route, method):
 def test_other_methods_break_nothing_and_change_nothing(cast, route):
     cast.paths(route, "root")
     before = list(Invitation.objects.order_by("pk").values())
-    for who in ("anon", "own", "root"):
+    read = EXPECTED.get((route, "GET"), {})
+    for who in ("anon", "own", "reception other", "waiting", "root"):
         browser = cast.browser(who)
+        path = cast.paths(route, who)[0]
+        refused = {302} if route not in PUBLIC and who in ("anon", "waiting") else {405}
         for method in OTHER_METHODS:
-            for path in cast.paths(route, who)[:1]:
-                answer = send(browser, method, path)
-                assert answer.status_code < 500, (who, method)
-                if who == "anon" and route not in PUBLIC:
-                    assert answer.status_code == 302, method
+            status = send(browser, method, path).status_code
+            assert status in (refused | {read.get(who)} if method == "HEAD" else refused), (who, method, status)
     assert not cast.vendor.ledger.effects
     assert not cast.vendor.ledger.links
     assert list(Invitation.objects.order_by("pk").values()) == before

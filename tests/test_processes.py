@@ -35,6 +35,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Simulato
     ):
         simulator.remaining = 1000
         installation.prepare()
+        installation.set_policy(creates_per_hour="0", connects_per_ten_minutes="0")
         installation.serve(workers=2)
         yield simulator, installation
 
@@ -103,6 +104,22 @@ def test_two_agents_each_get_their_own_link(running):
     answers = at_once(lambda n: people[n].post(path), times=2)
     assert [answer.status_code for answer in answers] == [303, 303]
     assert len({answer.headers["Location"] for answer in answers}) == 2
+
+
+def test_a_limit_holds_across_the_workers(running):
+    vendor, portal = running
+    numbers = [vendor.add("Tilda", status=1) for _ in range(12)]
+    paths = [f"/invitations/{portal.known(number, 1)}/connect/" for number in numbers]
+    lead = Person(portal, "lead")
+    links = len(vendor.ledger.links)
+    portal.set_policy(connects_per_ten_minutes="5")
+    try:
+        answers = at_once(lambda n: lead.post(paths[n]), times=12)
+    finally:
+        portal.set_policy(connects_per_ten_minutes="0")
+    assert Counter(answer.status_code for answer in answers) == {303: 5, 429: 7}
+    assert len(vendor.ledger.links) == links + 5
+    assert portal.ask("SELECT COUNT(*) FROM audit_event WHERE kind = 'limit.reached'") == [(1,)]
 
 
 def test_two_processes_ask_the_vendor_once_per_interval(running):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import nullcontext
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,24 +14,22 @@ from allauth.account.models import EmailAddress
 from allauth.core.exceptions import ImmediateHttpResponse, ReauthenticationRequired
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
-from django.core.exceptions import ValidationError
-from django.core.mail import send_mail
+from django.core.mail import EmailMessage, send_mail
 from django.db import transaction
-from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from portal import audit
-from portal.accounts import factors, openid, sessions
+from portal import audit, languages
+from portal.accounts import devices, factors, hashing, helpdesk, openid, sessions, tries
 from portal.accounts.models import User
 from portal.audit import strangers
 from portal.audit.kinds import Result
-from portal.audit.origin import network_of
 
 logger = logging.getLogger(__name__)
+SHOWN_ON_BOARD = ("account/messages/password_changed.txt",)
 
 PAST_SSO_ONLY = ("socialaccount", "one_time_link")  # first steps that count where single sign-on is the only way in
 
@@ -43,7 +42,6 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         "username_password_mismatch": _("User name or password is wrong."),
         "email_password_mismatch": _("User name or password is wrong."),
         "invalid_login": _("User name or password is wrong."),
-        "too_many_login_attempts": _("Too many failed attempts. Wait 15 minutes, or ask your administrator."),
     }
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
@@ -51,29 +49,44 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
 
     def get_client_ip(self, request: HttpRequest) -> str:
         """Return the network of the address that the trusted-proxies middleware has settled."""
-        return network_of(request.META.get("REMOTE_ADDR", ""))
+        return tries.network(request)
 
-    def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
-        """Return what failed sign-ins are counted by: one account from one network, under whatever name.
+    def _delete_login_attempts_cached_email(self, request: HttpRequest, **credentials: Any) -> None:
+        """Forget no failures when a password was reset: allauth's counters are not used."""
 
-        allauth counts by the typed name alone. Then a stranger's five guesses would lock out the
-        person, and user name and e-mail address would give ten.
-        """
-        name = claimed_name(credentials).casefold()
-        person = User.objects.filter(Q(username__iexact=name) | Q(email__iexact=name)).order_by("pk").first()
-        return f"{person.pk if person else name}|{self.get_client_ip(request)}"
-
-    def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
+    def authenticate(self, request: HttpRequest, **credentials: Any) -> User | None:
+        """Check a password, if no limit is reached. Raises `tries.Reached`, and `hashing.Crowded`."""
+        name, person = claimed_name(credentials), request.user
+        about: dict[str, Any] = {"actor_name": name}
+        if person.is_authenticated:  # it is their password asked again
+            counters, about = [tries.counter(tries.CONFIRMATION, str(person.pk))], {"actor": person}
+        else:
+            counters = devices.of_sign_in(request, name)
         try:
-            super().pre_authenticate(request, **credentials)
-        except ValidationError:
-            strangers.record("signin.limited", result=Result.DENIED, actor_name=claimed_name(credentials))
+            tries.refuse_reached(counters)
+            # Whoever finds no place here has written nothing yet: a storm must not keep others from writing either.
+            is_known = len(counters) == 1  # a known device, or somebody who is signed in
+            with hashing.places.taken(is_known=is_known):
+                audit.ensure_writable()
+                user = self.authenticate_once(request, counters, about, credentials)
+        except tries.Reached:
+            strangers.record("signin.limited", result=Result.DENIED, **about)
             raise
+        return user
+
+    def authenticate_once(
+        self, request: HttpRequest, counters: list[tries.Counter], about: dict[str, Any], credentials: dict[str, Any]
+    ) -> User | None:
+        with tries.counted(counters, **about) as attempt:
+            user: User | None = super().authenticate(request, **credentials)
+            if user:
+                attempt.succeed()
+        return user
 
     def authentication_failed(self, request: HttpRequest, **credentials: Any) -> None:
         super().authentication_failed(request, **credentials)
         if request.user.is_anonymous:  # else it is their password asked again, which has a kind of its own
-            audit.record("signin.failed", result=Result.DENIED, actor_name=claimed_name(credentials))
+            strangers.record_each("signin.failed", result=Result.DENIED, actor_name=claimed_name(credentials))
 
     def pre_login(self, request: HttpRequest, user: User, **more: Any) -> HttpResponse | None:
         """Every way in passes here: stop whoever may not come in, after they have proved who they are."""
@@ -91,6 +104,12 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         except audit.Unavailable:
             request.user = AnonymousUser()  # Django has set it already, and the page that refuses would greet them
             raise
+
+    def post_login(self, request: HttpRequest, user: User, **more: Any) -> HttpResponse:
+        """Answer the last step of a sign-in, and know the device from now on."""
+        response: HttpResponse = super().post_login(request, user, **more)
+        devices.remember(request, response, user)
+        return response
 
     def logout(self, request: HttpRequest) -> None:
         """End the session, also where that cannot be recorded: nobody is kept signed in by a broken log."""
@@ -139,6 +158,14 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
             what = f"{template_prefix.removeprefix('mfa/email/')}.txt"
             transaction.on_commit(lambda: mail_change(user, what))
 
+    def add_message(
+        self, request: HttpRequest, level: int, message_template: str | None = None, *args: Any, **more: Any
+    ) -> None:
+        """Say what the board will show in the board's language, not in that of this page."""
+        is_for_board = message_template in SHOWN_ON_BOARD and request.user.is_authenticated
+        with languages.untranslated() if is_for_board else nullcontext():
+            super().add_message(request, level, message_template, *args, **more)
+
     def get_password_change_redirect_url(self, request: HttpRequest) -> str:
         return reverse("board")
 
@@ -156,8 +183,14 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         path = urlsplit(super().get_reset_password_from_key_url(key)).path
         return f"{settings.PUBLIC_URL}{path}"
 
+    def render_mail(self, template_prefix: str, email: str, context: dict[str, Any], **more: Any) -> EmailMessage:
+        """Name the helpdesk in the subject as well: allauth renders that without what every page knows."""
+        context = context | {"portal": {"name": helpdesk.name(self.request)}}
+        mail: EmailMessage = super().render_mail(template_prefix, email, context, **more)
+        return mail
+
     def send_password_reset_mail(self, user: User, email: str, context: dict[str, Any]) -> None:
-        """Mail the link. A mail server that fails must not answer whether the address is known."""
+        """Mail the link, and record whether the server took it. Behind the answer: see `portal.accounts.behind`."""
         result = Result.OK
         try:
             super().send_password_reset_mail(user, email, context)

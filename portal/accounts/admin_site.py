@@ -45,8 +45,13 @@ class PortalAdminSite(AdminSite):
         return [path("forwarding/", self.admin_view(page), name="forwarding"), *super().get_urls()]
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
-        """Beside the log's events stands where they go: a page that is no list of a model."""
+        """Roles stand with the people who have them, and beside the log's events where they go, which is no model."""
         apps = super().get_app_list(request, app_label)
+        people = next((app for app in apps if app["app_label"] == "accounts"), None)
+        roles = next((app for app in apps if app["app_label"] == "auth"), None)
+        if people and roles:
+            people["models"] += roles["models"]
+            apps.remove(roles)
         address = reverse("admin:forwarding")
         for app in apps:
             if app["app_label"] == "audit":

@@ -1,7 +1,7 @@
-"""How a request learns who is signed in and what they may do: one statement for both.
+"""How a password is checked, and how a request learns who is signed in and what they may do.
 
 Every page and every poll needs the person and their permissions. Django asks three times; this
-reads them together. Sign-in itself is allauth's.
+reads them together.
 """
 
 from __future__ import annotations
@@ -13,18 +13,40 @@ from allauth.mfa.models import Authenticator
 from django.contrib.auth.models import Group, Permission
 from django.db.models import Exists, OuterRef, Q, QuerySet, StringAgg, Subquery, Value
 from django.db.models.functions import Concat
+from django.http import HttpRequest
 
+from portal.accounts import passwords
 from portal.accounts.models import User
+from portal.accounts.tries import folded
 from portal.prepared import ByKey
 
 
 class Backend(AuthenticationBackend):  # type: ignore[misc]
     """Signs people in by user name or e-mail address; loads them with their permissions."""
 
+    def authenticate(self, request: HttpRequest | None, **credentials: Any) -> User | None:
+        """Return the person whose password it is, if they may come in. One hash, whoever was named.
+
+        Unknown and disabled people, those who wait for approval and those without a password cannot be told apart,
+        neither by what is answered nor by how long it takes. allauth would hash twice for an e-mail address.
+        """
+        password = str(credentials.get("password") or "")
+        if not password or len(password) > passwords.LONGEST:
+            return None
+        user = find(str(credentials.get("username") or credentials.get("email") or ""))
+        if user is None:
+            User().set_password(password)
+            return None
+        is_right = user.check_password(password)
+        return user if is_right and self.user_can_authenticate(user) and not user.awaits_approval else None
+
     def get_user(self, user_id: Any) -> User | None:
         user = people.get(user_id)
-        may_be_here = user is not None and self.user_can_authenticate(user) and not user.awaits_approval
-        return user if may_be_here else None
+        return user if user is not None and self.user_can_authenticate(user) else None
+
+    def user_can_authenticate(self, user: Any) -> bool:
+        """Neither a disabled person nor one whom nobody has let in yet is anybody, on any request."""
+        return bool(super().user_can_authenticate(user)) and not user.awaits_approval
 
     def get_all_permissions(self, user_obj: Any, obj: Any = None) -> set[str]:
         """Return permissions as "app.codename"; those loaded with the person where that was done here."""
@@ -32,6 +54,18 @@ class Backend(AuthenticationBackend):  # type: ignore[misc]
         if names is False or obj is not None or user_obj.is_superuser or not user_obj.is_active:
             return set(super().get_all_permissions(user_obj, obj))
         return set((names or "").split())
+
+
+def find(name: str) -> User | None:
+    """Return who is meant by a user name or else an e-mail address, in any case. One statement for every answer.
+
+    What a database takes for the same, beyond what limits count together, is nobody.
+    """
+    wanted = folded(name)
+    found = list(User.objects.filter(Q(username__iexact=name) | Q(email__iexact=name)).order_by("pk"))
+    by_name = [user for user in found if folded(user.username) == wanted]
+    by_address = [user for user in found if folded(user.email) == wanted]
+    return next(iter(by_name + by_address), None)
 
 
 def with_permissions() -> QuerySet[User]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from contextlib import AbstractContextManager
 from typing import Any
 
+from allauth.core import context
 from allauth.mfa.base import forms as base
 from allauth.mfa.models import Authenticator
 from allauth.mfa.totp import forms as totp
@@ -16,8 +18,9 @@ from django.utils.translation import gettext_lazy as _
 from fido2.utils import websafe_decode
 
 from portal import audit
-from portal.accounts import factors
+from portal.accounts import devices, factors, tries
 from portal.accounts.forms import WithoutPlaceholders
+from portal.accounts.models import User
 from portal.audit import strangers
 from portal.audit.kinds import Result
 
@@ -42,14 +45,25 @@ class ChecksCode(CodeField):
 
     def clean_code(self) -> str:
         try:
-            return str(super().clean_code())  # type: ignore[misc]
+            with counted(self.user) as attempt:
+                code = str(super().clean_code())  # type: ignore[misc]
+                attempt.succeed()
         except ValidationError as error:
             record_failure(self.user, error)
             raise
+        return code
+
+
+def counted(user: Any) -> AbstractContextManager[tries.Attempt]:
+    """Count a try to show a second factor; for whoever has shown nothing yet, one of their network."""
+    request = context.request
+    if user is None:
+        return tries.counted([tries.counter(tries.PASSKEY, tries.network(request))])
+    return tries.counted(devices.of_second_step(request, user), actor_name=user.username)
 
 
 def record_failure(user: Any, error: ValidationError) -> None:
-    if error.code == "too_many_login_attempts":
+    if isinstance(error, tries.Reached):
         strangers.record("signin.limited", result=Result.DENIED, actor_name=user.username)
     else:
         audit.record("signin.factor_failed", result=Result.DENIED, actor=user)
@@ -63,7 +77,15 @@ class ReauthenticateForm(ChecksCode, base.ReauthenticateForm):  # type: ignore[m
     label = _("Code of your authenticator app, or a recovery code")
 
 
-class ActivateTOTPForm(CodeField, totp.ActivateTOTPForm):  # type: ignore[misc]
+class GivenSeed(forms.Form):
+    """In the place of allauth's beginning, which keeps the seed in the session as it is."""
+
+    def __init__(self, *args: Any, user: User, seed: str, **kwargs: Any) -> None:
+        forms.Form.__init__(self, *args, **kwargs)
+        self.user, self.secret = user, seed
+
+
+class ActivateTOTPForm(CodeField, GivenSeed, totp.ActivateTOTPForm):  # type: ignore[misc]
     label = _("The code that the app shows now")
 
     def clean_code(self) -> str:
@@ -93,13 +115,19 @@ class ChecksPasskey:
 
     def clean_credential(self) -> Any:
         try:
-            demand_own_origin(self.cleaned_data["credential"])
-            return super().clean_credential()  # type: ignore[misc]
+            with counted(self.user) as attempt:
+                shown = self.checked_credential()
+                attempt.succeed()
         except ValidationError as error:
             self.record_failure(error)
             raise
+        return shown
+
+    def checked_credential(self) -> Any:
+        try:
+            demand_own_origin(self.cleaned_data["credential"])
+            return super().clean_credential()  # type: ignore[misc]
         except MALFORMED:
-            self.record_failure(refusal())
             raise refusal() from None
 
     def record_failure(self, error: ValidationError) -> None:
@@ -117,7 +145,8 @@ class ReauthenticateWebAuthnForm(ChecksPasskey, webauthn.ReauthenticateWebAuthnF
 class LoginWebAuthnForm(ChecksPasskey, webauthn.LoginWebAuthnForm):  # type: ignore[misc]
     def record_failure(self, error: ValidationError) -> None:
         """Whoever it is has shown nothing yet, not even a name."""
-        strangers.record("signin.factor_failed", result=Result.DENIED)
+        kind = "signin.limited" if isinstance(error, tries.Reached) else "signin.factor_failed"
+        strangers.record(kind, result=Result.DENIED)
 
 
 class AddWebAuthnForm(webauthn.AddWebAuthnForm):  # type: ignore[misc]

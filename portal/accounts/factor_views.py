@@ -29,7 +29,7 @@ from django.views.decorators.http import require_GET
 from django.views.generic import DeleteView, UpdateView
 from django.views.generic.edit import FormView
 
-from portal import audit
+from portal import audit, languages
 from portal.accounts import factors, openid, sessions
 from portal.accounts.access import SignedInRequest
 from portal.accounts.factor_forms import ActivateTOTPForm, AddWebAuthnForm, EditWebAuthnForm
@@ -58,6 +58,8 @@ def index(request: SignedInRequest) -> HttpResponse:
         "may_disconnect": request.user.has_usable_password() and not settings.SSO_ONLY,
     }
     is_first = context["is_demanded"] and not (factors.has_factor(request.user) or factors.is_strong(request))
+    if is_first:
+        factors.remember_wanted_page(request)
     return render(request, "mfa/setup.html" if is_first else "mfa/index.html", context)
 
 
@@ -80,7 +82,8 @@ class AddApp(FormView):  # type: ignore[type-arg]  # not subscriptable at run ti
     template_name = "mfa/totp/activate_form.html"
 
     def get_form_kwargs(self) -> dict[str, Any]:
-        return super().get_form_kwargs() | {"user": self.request.user}
+        seed = factors.seed_of_new_app(self.request, is_new=self.request.method != "POST")
+        return super().get_form_kwargs() | {"user": self.request.user, "seed": seed}
 
     def get_context_data(self, **more: Any) -> dict[str, Any]:
         context = super().get_context_data(**more)
@@ -102,10 +105,10 @@ class AddApp(FormView):  # type: ignore[type-arg]  # not subscriptable at run ti
 @require_GET
 def app_qr(request: SignedInRequest) -> HttpResponse:
     """Return the QR code of the app that is being set up in this session."""
-    secret = request.session.get(SECRET_SESSION_KEY)
-    if not secret:
+    if not request.session.get(SECRET_SESSION_KEY):
         raise Http404
-    return picture(get_adapter().build_totp_url(request.user, secret))
+    seed = factors.seed_of_new_app(request, is_new=False)
+    return picture(get_adapter().build_totp_url(request.user, seed))
 
 
 class RemoveApp(totp.DeactivateTOTPView):  # type: ignore[misc]
@@ -199,6 +202,7 @@ class ShowCodes(recovery_codes.ViewRecoveryCodesView):  # type: ignore[misc]
         # The page says itself what was done; a notice would lie over its buttons on a phone.
         list(messages.get_messages(self.request))
         context["messages"] = ()
+        context["wanted_page"] = factors.take_wanted_page(self.request) if context["can_view_codes"] else ""
         half = settings.MFA_RECOVERY_CODE_DIGITS // 2
         context["shown"] = [f"{code[:half]} {code[half:]}" for code in context["unused_codes"]]
         return context
@@ -244,7 +248,8 @@ class Confirming:
         self.request.session.cycle_key()  # whoever has the old one has confirmed nothing
         response: HttpResponse = super().form_valid(form)  # type: ignore[misc]
         if is_for_connect and factors.is_fresh(self.request, factors.FRESH_SECONDS):
-            messages.success(self.request, _("Confirmed. Press Connect again."))
+            with languages.untranslated():  # it is read on the invitation's page
+                messages.success(self.request, _("Confirmed. Press Connect again."))
             del self.request.session[factors.WANTED_FOR_CONNECT]
         return response
 

@@ -6,8 +6,6 @@ door (`portal.accounts.middleware.SecondFactorRequired`) reads them on every req
 
 from __future__ import annotations
 
-import base64
-import secrets
 import time
 from contextlib import suppress
 from typing import Any
@@ -18,20 +16,18 @@ from allauth.account.utils import get_next_redirect_url
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.models import Authenticator
 from allauth.mfa.stages import AuthenticateStage
+from allauth.mfa.totp.internal.auth import SECRET_SESSION_KEY, generate_totp_secret
 from allauth.socialaccount.models import SocialAccount
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from django.conf import settings
+from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 from django.urls import reverse
-from django.utils.http import urlencode
+from django.utils.http import url_has_allowed_host_and_scheme, urlencode
 from django.utils.translation import gettext_lazy as _
 
 from portal import audit
-from portal.accounts import openid, roles, sessions
+from portal.accounts import helpdesk, openid, roles, seeds, sessions
 from portal.accounts.models import User
 from portal.audit.kinds import Result
 
@@ -40,9 +36,9 @@ OWN = (Type.TOTP, Type.WEBAUTHN)  # recovery codes stand in for these, and never
 NAMES = {Type.TOTP: "totp", Type.WEBAUTHN: "passkey", Type.RECOVERY_CODES: "recovery_code"}
 WORDS = {Type.TOTP: "authenticator app", Type.WEBAUTHN: "passkey", Type.RECOVERY_CODES: "recovery codes"}
 SINGLE_SIGN_ON = "single_sign_on"
-NONCE = 12  # bytes, new for each seed; AES-256-GCM keeps them before what it encrypts
 FRESH_SECONDS = 300  # how long a sign-in or a confirmation lets a person change their factors
 WANTED_FOR_CONNECT = "fresh_factor"  # key in the session: where Connect has asked for a confirmation
+WANTED_PAGE = "wanted_page"  # key in the session: where somebody was going who had to set up their first factor
 
 
 class FactorAdapter(DefaultMFAAdapter):  # type: ignore[misc]
@@ -54,19 +50,19 @@ class FactorAdapter(DefaultMFAAdapter):  # type: ignore[misc]
     }
 
     def encrypt(self, text: str) -> str:
-        nonce = secrets.token_bytes(NONCE)
-        sealed = AESGCM(keys()[0]).encrypt(nonce, text.encode(), None)
-        return base64.urlsafe_b64encode(nonce + sealed).decode()
+        return seeds.seal(text)
 
     def decrypt(self, encrypted_text: str) -> str:
         """Raise ValidationError where the portal's key is another one now: no code can be checked any more."""
-        sealed = base64.urlsafe_b64decode(encrypted_text)
-        for key in keys():
-            with suppress(InvalidTag):
-                return AESGCM(key).decrypt(sealed[:NONCE], sealed[NONCE:], None).decode()
-        raise ValidationError(
-            _("Codes cannot be checked, because the portal's key was changed. Ask your administrator for help.")
-        )
+        try:
+            return seeds.unseal(encrypted_text)
+        except seeds.Unreadable:
+            raise ValidationError(
+                _("Codes cannot be checked, because the portal's key was changed. Ask your administrator for help.")
+            ) from None
+
+    def get_totp_issuer(self) -> str:
+        return helpdesk.issuer(self.request) or settings.MFA_TOTP_ISSUER
 
     def get_totp_label(self, user: User) -> str:
         return user.username
@@ -82,7 +78,7 @@ class FactorAdapter(DefaultMFAAdapter):  # type: ignore[misc]
 
     def get_public_key_credential_rp_entity(self) -> dict[str, str]:
         """Return whom passkeys are for: the portal's own host, whatever host was asked for."""
-        return {"id": urlsplit(settings.PUBLIC_URL).hostname or "", "name": settings.MFA_TOTP_ISSUER}
+        return {"id": urlsplit(settings.PUBLIC_URL).hostname or "", "name": self.get_totp_issuer()}
 
     def get_public_key_credential_user_entity(self, user: User) -> dict[str, Any]:
         entity: dict[str, Any] = super().get_public_key_credential_user_entity(user)
@@ -97,14 +93,14 @@ class SecondStep(AuthenticateStage):  # type: ignore[misc]
         return not (records and is_vouched(records[-1])) and bool(super()._should_handle(request))
 
 
-def keys() -> list[bytes]:
-    """Return what seeds are encrypted with: a key derived from SECRET_KEY, and those from its predecessors."""
-    return [derived(key) for key in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)]
-
-
-def derived(secret: str) -> bytes:
-    kdf = HKDF(algorithm=SHA256(), length=32, salt=None, info=b"portal.accounts.factors")
-    return kdf.derive(secret.encode())
+def seed_of_new_app(request: HttpRequest, *, is_new: bool) -> str:
+    """Return the seed of the app that is being set up. The session keeps it encrypted: it lies in the database."""
+    sealed = "" if is_new else request.session.get(SECRET_SESSION_KEY, "")
+    with suppress(seeds.Unreadable):
+        return seeds.unseal(sealed)
+    seed: str = generate_totp_secret()
+    request.session[SECRET_SESSION_KEY] = seeds.seal(seed)
+    return seed
 
 
 def origin() -> str:
@@ -190,6 +186,18 @@ def confirms_at_provider(user: Any) -> bool:
     if has_factor(user) or user.has_usable_password() or not openid.is_configured():
         return False
     return bool(SocialAccount.objects.filter(user_id=user.pk).exists())
+
+
+def remember_wanted_page(request: HttpRequest) -> None:
+    """Keep where somebody was going, past the pages on which they set up their first factor."""
+    wanted = request.GET.get(REDIRECT_FIELD_NAME, "")
+    if wanted.startswith("/") and url_has_allowed_host_and_scheme(wanted, allowed_hosts=None):
+        request.session[WANTED_PAGE] = wanted
+
+
+def take_wanted_page(request: HttpRequest) -> str:
+    """Return that page, once; the board if there is none."""
+    return request.session.pop(WANTED_PAGE, "") or reverse("board")
 
 
 def confirm_for_connect(request: HttpRequest, destination: str) -> str:

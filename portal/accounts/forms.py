@@ -5,12 +5,15 @@ from typing import Any
 from allauth.account import forms as allauth
 from allauth.socialaccount.models import SocialAccount
 from django import forms
-from django.contrib.auth.forms import BaseUserCreationForm
+from django.contrib.auth.forms import BaseUserCreationForm, UsernameField
 from django.core.exceptions import ValidationError
+from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from portal import audit
+from portal.accounts import behind, tries
 from portal.accounts.models import User
+from portal.audit import strangers
 from portal.audit.kinds import Result
 
 
@@ -35,24 +38,36 @@ class LoginForm(WithoutPlaceholders, allauth.LoginForm):  # type: ignore[misc]
 
 class ChangePasswordForm(WithoutPlaceholders, allauth.ChangePasswordForm):  # type: ignore[misc]
     def clean_oldpassword(self) -> str:
-        """Whoever does not know the password of somebody who left their desk leaves an event."""
+        """Whoever does not know the password of somebody who left their desk leaves an event, and soon has to wait."""
+        counters = [tries.counter(tries.CONFIRMATION, str(self.user.pk))]
         try:
-            return str(super().clean_oldpassword())
+            with tries.counted(counters, actor=self.user) as attempt:
+                password = str(super().clean_oldpassword())
+                attempt.succeed()
+        except tries.Reached:
+            strangers.record("signin.limited", result=Result.DENIED, actor=self.user)
+            raise
         except ValidationError:
             audit.record("reauthentication.failed", result=Result.DENIED, actor=self.user)
             raise
+        return password
 
 
 class ResetPasswordForm(WithoutPlaceholders, allauth.ResetPasswordForm):  # type: ignore[misc]
-    users: Any  # whom allauth has found
+    users: list[User]
 
     def clean_email(self) -> str:
         """Mail no link to those who come by single sign-on alone: a mailbox must not lead past the provider."""
-        email = str(super().clean_email())
-        found: list[User] = list(self.users)
+        address = str(super().clean_email())
+        found = [user for user in self.users if not user.awaits_approval]
         connected = set(SocialAccount.objects.filter(user__in=found).values_list("user_id", flat=True))
         self.users = [user for user in found if user.has_usable_password() or user.pk not in connected]
-        return email
+        return address
+
+    def save(self, request: HttpRequest, **more: Any) -> str:
+        """Do whatever takes longer for a known address behind the answer."""
+        behind.run(super().save, request, **more)
+        return str(self.cleaned_data["email"])
 
 
 class ResetPasswordKeyForm(WithoutPlaceholders, allauth.ResetPasswordKeyForm):  # type: ignore[misc]
@@ -81,3 +96,11 @@ class InviteForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptabl
         labels = {"groups": _("Roles")}
         help_texts = {"groups": ""}
         widgets = {"groups": forms.CheckboxSelectMultiple}
+        field_classes = {"username": UsernameField}  # as on the other form: one way to write a name
+
+    def clean(self) -> dict[str, Any]:
+        values: dict[str, Any] = super().clean() or self.cleaned_data
+        for name in ("first_name", "last_name"):
+            if not str(values.get(name, "")).isprintable():
+                self.add_error(name, _("Use visible characters only."))
+        return values

@@ -10,9 +10,12 @@ from dataclasses import dataclass, field
 
 from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
+from django.db.models import Q
+from django.db.models.functions import Lower
 from django.utils.translation import gettext as _
 
 from portal.accounts.forms import InviteForm
+from portal.accounts.models import User
 from portal.audit.cells import MARK
 
 COLUMNS = ("username", "email", "first_name", "last_name", "roles")
@@ -46,22 +49,34 @@ def read(text: str) -> list[Line]:
     text = text.removeprefix(MARK)
     if "\x00" in text:
         raise ValidationError(_("The file is no text."))
-    first = text.partition("\n")[0]
-    try:
-        rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=";" if ";" in first else ",", strict=True))
-    except csv.Error:
-        raise ValidationError(_("The file is no CSV file that can be read: look at its quotation marks.")) from None
-    rows = [[cell.strip() for cell in row] for row in rows]
-    names = [name.lower() for name in rows[0]] if rows else []
+    rows = list(rows_of(text))
+    names = [name.lower() for name in rows[0][1]] if rows else []
     if "username" not in names or set(names) - set(COLUMNS) or len(set(names)) < len(names):
         words = _("The first line must name the columns, of which only username is needed: %(columns)s.")
         raise ValidationError(words, params={"columns": ", ".join(COLUMNS)})
-    people = [(number, row) for number, row in enumerate(rows[1:], start=2) if any(row)]
+    people = rows[1:]
     if not people:
         raise ValidationError(_("The file names nobody."))
     if len(people) > MOST_LINES:
         raise ValidationError(_("At most %(count)s people at once. Split the file."), params={"count": MOST_LINES})
     return list(checked(names, people))
+
+
+def rows_of(text: str) -> Iterator[tuple[int, list[str]]]:
+    """Return the rows that hold anything, each with the number of the line on which it begins."""
+    first = text.partition("\n")[0]
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=";" if ";" in first else ",", strict=True)
+    number = 1
+    try:
+        for row in reader:
+            cells = [cell.strip() for cell in row]
+            is_hint = number == 1 and cells[0:1] == ["sep="]  # for Excel: which separator follows
+            if any(cells) and not is_hint:
+                yield number, cells
+            number = reader.line_num + 1
+    except csv.Error:
+        words = _("Line %(line)s cannot be read as CSV: look at its quotation marks.")
+        raise ValidationError(words, params={"line": number}) from None
 
 
 def checked(names: list[str], people: list[tuple[int, list[str]]]) -> Iterator[Line]:
@@ -81,12 +96,26 @@ def checked(names: list[str], people: list[tuple[int, list[str]]]) -> Iterator[L
         ]
         for label, errors in line.form.errors.items():
             line.problems += [f"{label}: {error}" if label in COLUMNS else str(error) for error in errors]
-        for name in ("username", "email"):
-            key = f"{name} {values.get(name, '').casefold()}"
-            if values.get(name) and key in seen:
-                line.problems.append(_("%(value)s is in the file twice.") % {"value": values[name]})
-            seen.add(key)
+        line.problems += twice(line, seen)
         yield line
+
+
+def twice(line: Line, seen: set[str]) -> Iterator[str]:
+    """Say which names and addresses an earlier line has, as they will be stored and in any case."""
+    for name in ("username", "email"):
+        value = str(line.form.cleaned_data.get(name) or line.values.get(name, ""))
+        key = f"{name} {value.casefold()}"
+        if value and key in seen:
+            yield _("%(value)s is in the file twice.") % {"value": value}
+        seen.add(key)
+
+
+def are_overtaken(lines: list[Line]) -> bool:
+    """Say whether somebody with one of these names or addresses was added since the lines were read."""
+    names = {line.form.cleaned_data["username"].lower() for line in lines}
+    addresses = {line.form.cleaned_data["email"].lower() for line in lines} - {""}
+    existing = User.objects.annotate(name=Lower("username"), address=Lower("email"))
+    return existing.filter(Q(name__in=names) | Q(address__in=addresses)).exists()
 
 
 def is_in(name: str, roles: dict[str, Group]) -> bool:

@@ -69,7 +69,8 @@ class RecordDenials:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         response = self.get_response(request)
-        if response.status_code == HTTPStatus.TOO_MANY_REQUESTS:
+        is_recorded = getattr(response, "is_recorded", False)  # by what counts, in its own words
+        if response.status_code == HTTPStatus.TOO_MANY_REQUESTS and not is_recorded:
             strangers.record_refusal("access.limited", request)
         return response
 

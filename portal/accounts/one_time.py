@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
 from typing import Any, NamedTuple
 
 from allauth.account.adapter import get_adapter
@@ -13,6 +14,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.forms import SetPasswordForm
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
@@ -20,12 +22,26 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
 from portal import audit
-from portal.accounts import sessions
+from portal.accounts import sessions, tries
 from portal.accounts.models import OneTimeLink, User
 from portal.audit import strangers
 from portal.audit.kinds import Result
 
 PASSWORD_PURPOSES = (OneTimeLink.Purpose.INVITE, OneTimeLink.Purpose.RESET)
+
+
+def limited(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+    """Look at no link while too many that were none have come from the same network."""
+
+    @wraps(view)
+    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        try:
+            tries.refuse_reached(tries.of_links(request))
+        except tries.Reached as reached:
+            return tries.page(request, reached)
+        return view(request, *args, **kwargs)
+
+    return guarded
 
 
 class Page(NamedTuple):
@@ -54,6 +70,7 @@ def answer(request: HttpRequest, page: Page, token: str, form: Any, context: dic
 
 def refuse(request: HttpRequest, page: Page) -> HttpResponse:
     strangers.record(page.refused_kind, result=Result.DENIED)
+    tries.fail(tries.of_links(request))
     return render(request, page.expired_template, status=410)
 
 
@@ -91,6 +108,7 @@ CHOOSE_PASSWORD = Page(
 
 
 @login_not_required
+@limited
 @sensitive_post_parameters()
 @require_http_methods(["GET", "POST"])
 def choose_password(request: HttpRequest, token: str) -> HttpResponse:
@@ -112,6 +130,7 @@ def spend_sign_in_link(token: str) -> User | None:
 
 
 @login_not_required
+@limited
 @require_http_methods(["GET", "POST"])
 def sign_in(request: HttpRequest, token: str) -> HttpResponse:
     """Sign in by the link of `manage.py sign_in_link`, past single sign-on, but not past the second factor."""
@@ -122,8 +141,7 @@ def sign_in(request: HttpRequest, token: str) -> HttpResponse:
         audit.ensure_writable()
         user = spend_sign_in_link(token)
     if user is None:
-        strangers.record("user.link_refused", result=Result.DENIED)
-        return render(request, "accounts/link_expired.html", status=410)
+        return refuse(request, CHOOSE_PASSWORD)
     if request.user.is_authenticated:
         get_adapter().logout(request)
     record_authentication(request, user, "one_time_link")

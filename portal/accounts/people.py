@@ -5,6 +5,7 @@ Each inside the caller's `audit.writing()`. Nobody does any of it to themselves,
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -29,15 +30,32 @@ def about(user: User, by: User) -> dict[str, Any]:
     }
 
 
+# Why an administrator was refused; what stands in the log about it.
+OWN_ACCOUNT, OWN_ROLES, LAST_ADMINISTRATOR, SUPERUSER = "own account", "own roles", "last administrator", "superuser"
+
+
+def tell_refusal(user: User, by: User, error: ValidationError) -> None:
+    """Record that it was refused because of who they are. In no transaction that the error rolls back."""
+    if error.code in (OWN_ACCOUNT, OWN_ROLES, LAST_ADMINISTRATOR, SUPERUSER):
+        told = about(user, by) | {"result": Result.DENIED, "facts": {"reason": error.code}}
+        audit.record_anyway("user.change_refused", **told)
+
+
 def refuse_oneself(user: User, by: User) -> None:
     if user.pk == by.pk:
-        raise ValidationError(_("You cannot do this to your own account. Ask another administrator."))
+        words = _("You cannot do this to your own account. Ask another administrator.")
+        raise ValidationError(words, code=OWN_ACCOUNT)
+
+
+def last_administrator() -> ValidationError:
+    words = _("Somebody must stay administrator: nobody else who may sign in has that role.")
+    return ValidationError(words, code=LAST_ADMINISTRATOR)
 
 
 def refuse_greater(user: User, by: User) -> None:
     """Raise ValidationError where an administrator would take hold of a superuser."""
     if user.is_superuser and not by.is_superuser:
-        raise ValidationError(_("Only superusers may do this to a superuser."))
+        raise ValidationError(_("Only superusers may do this to a superuser."), code=SUPERUSER)
 
 
 def add(form: InviteForm, by: User) -> User:
@@ -70,11 +88,15 @@ def make_link(user: User, by: User) -> str:
     return one_time.address_of(token)
 
 
-def mail_link(user: User, link: str) -> bool:
-    """Send the link to the person's address; return whether the mail server has taken it."""
-    text = _("Open this link to choose your password. It works once:\n\n%(link)s") % {"link": link}
+def mail_link(user: User, link: str, words: Callable[[str, dict[str, Any]], str]) -> bool:
+    """Send the link to the person's address; return whether the mail server has taken it.
+
+    `words` fills a template with what every page knows, such as the helpdesk's name.
+    """
+    subject = " ".join(words("accounts/email/link_subject.txt", {}).split())
+    text = words("accounts/email/link_message.txt", {"link": link, "person": user}).strip() + "\n"
     try:
-        return bool(send_mail(_("Choose your password"), text, None, [user.email]))
+        return bool(send_mail(subject, text, None, [user.email]))
     except OSError:  # what smtplib and sockets raise
         return False
 
@@ -94,7 +116,7 @@ def disable(user: User, by: User) -> None:
     refuse_greater(user, by)
     lock_administrator_role()
     if not administrators().exclude(pk=user.pk).exists():
-        raise ValidationError(_("Somebody must stay administrator: nobody else who may sign in has that role."))
+        raise last_administrator()
     if not User.objects.filter(pk=user.pk, is_active=True).update(is_active=False):
         return
     OneTimeLink.objects.filter(user=user).delete()

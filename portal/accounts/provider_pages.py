@@ -266,8 +266,8 @@ def callback(request: HttpRequest) -> HttpResponse:
         return failed(request, "not begun here, too old or used", "lost")
     if request.GET.get("iss", settings.OIDC_ISSUER) != settings.OIDC_ISSUER:
         return failed(request, "an answer of another provider")
-    if (error := request.GET.get("error")) or not request.GET.get("code"):
-        return failed(request, error if error in ERRORS else "no code", "cancelled")
+    if (said := request.GET.get("error")) or not request.GET.get("code"):
+        return failed(request, said if said in ERRORS else "no code", "cancelled")
     audit.ensure_writable()
     try:
         identity = single_sign_on.identity_of(openid.claims_of(request.GET["code"], kept))

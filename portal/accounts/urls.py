@@ -64,7 +64,7 @@ urlpatterns = [
     path("password/reset/done/", allauth.password_reset_done, name="account_reset_password_done"),
     re_path(
         r"^password/reset/key/(?P<uidb36>[0-9A-Za-z]+)-(?P<key>[0-9A-Za-z-]+)/$",
-        provider.closed(views.recorded(views.PasswordResetFromKey.as_view())),
+        provider.closed(one_time.limited(views.recorded(views.PasswordResetFromKey.as_view()))),
         name="account_reset_password_from_key",
     ),
     path(

@@ -8,6 +8,8 @@ from allauth.account import views as allauth
 from django.conf import settings
 from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.contrib.auth.decorators import login_not_required
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
@@ -16,7 +18,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
 from portal import audit
-from portal.accounts import one_time, provider_pages
+from portal.accounts import devices, one_time, provider_pages, tries
 from portal.accounts.forms import EnrolmentForm, LoginForm, ResetPasswordForm
 from portal.accounts.models import OneTimeLink, User, administrators, lock_administrator_role
 from portal.audit import strangers
@@ -53,7 +55,9 @@ def login(request: HttpRequest) -> HttpResponseBase:
             "redirect_field_value": request.POST.get(REDIRECT_FIELD_NAME, ""),
         }
         request.form_page = ("account/login.html", context)  # type: ignore[attr-defined]
-    return recorded(allauth.login)(request)
+    # Not `recorded`: the adapter asks whether the event can be written, and only where a password would be checked.
+    response: HttpResponseBase = allauth.login(request)
+    return response
 
 
 @login_not_required
@@ -65,20 +69,41 @@ def password_reset(request: HttpRequest) -> HttpResponseBase:
         form = ResetPasswordForm(initial={"email": request.POST.get("email", "").replace("\x00", "")})
         request.form_page = ("account/password_reset.html", {"form": form})  # type: ignore[attr-defined]
     # For every address, or the answer would tell which of them are known.
-    return recorded(allauth.password_reset)(request)
+    return recorded(limited_reset)(request)
+
+
+def is_address(text: str) -> bool:
+    try:
+        validate_email(text)
+    except ValidationError:
+        return False
+    return True
+
+
+def limited_reset(request: HttpRequest) -> HttpResponseBase:
+    address = request.POST.get("email", "").strip()
+    try:
+        if request.method == "POST" and is_address(address):
+            tries.spend(devices.of_reset(request, address), actor_name=address[:150])
+    except tries.Reached as reached:
+        return tries.page(request, reached)
+    response: HttpResponseBase = allauth.password_reset(request)
+    return response
 
 
 class PasswordResetFromKey(allauth.PasswordResetFromKeyView):  # type: ignore[misc]
-    """allauth's page, which says so in the log when a link is used or too old."""
+    """allauth's page, which says so in the log when a link is used or too old, and counts it."""
 
     def get_context_data(self, **context: Any) -> dict[str, Any]:
         if context.get("token_fail"):
             strangers.record("password.reset_refused", result=Result.DENIED)
+            tries.fail(tries.of_links(self.request))
         values: dict[str, Any] = super().get_context_data(**context)
         return values
 
 
 @login_not_required
+@one_time.limited
 @sensitive_post_parameters()
 @require_http_methods(["GET", "POST"])
 def enrol(request: HttpRequest, token: str) -> HttpResponse:

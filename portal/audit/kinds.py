@@ -102,6 +102,11 @@ KINDS: dict[str, Kind] = {
     ),
     "user.created": Kind(_("Person added"), _("added the person %(target)s")),
     "user.changed": Kind(_("Person changed"), _("changed the person %(target)s")),
+    "user.change_refused": Kind(
+        _("Change of a person refused"),
+        _("changed the person %(target)s"),
+        _("was refused a change of the person %(target)s (%(reason)s)"),
+    ),
     "user.disabled": Kind(_("Person disabled"), _("disabled the account of %(target)s")),
     "user.enabled": Kind(_("Person enabled"), _("enabled the account of %(target)s")),
     "user.roles_changed": Kind(_("Roles changed"), _("changed the roles of %(target)s")),
@@ -130,6 +135,11 @@ KINDS: dict[str, Kind] = {
     ),
     "access.limited": Kind(
         _("Limit reached"), _("reached a limit"), _("was stopped at %(target)s after too many tries")
+    ),
+    "limit.reached": Kind(
+        _("Limit per person"),
+        _("stayed within a limit"),
+        _("reached the limit of %(allowed)s in %(seconds)s seconds (%(limit)s)"),
     ),
     # Invitations
     "invitation.create": Kind(

@@ -14,6 +14,7 @@ async function open(link) {
   const sheet = document.importNode(page.getElementById("sheet"), true);
   link.closest("[popover]")?.hidePopover();
   dialog.replaceChildren(...sheet.childNodes, said);
+  dialog.lang = page.documentElement.lang; // a page in German opens sheets that are English
   dialog.setAttribute("aria-label", dialog.querySelector("h1, h2").textContent);
   dialog.showModal();
 }

@@ -173,7 +173,7 @@ def test_others_cannot_give_themselves_a_role(agent, lead, auditor, outsider, br
 
 def test_administrators_neither_see_nor_touch_superusers(office, superuser):
     assert "rut" not in office.get("/admin/accounts/user/").content.decode()
-    assert "0 users" in office.get("/admin/accounts/user/?q=rut").content.decode()
+    assert "0 people" in office.get("/admin/accounts/user/?q=rut").content.decode()
     for tail in ("change", "history"):
         assert office.get(change_of(superuser, tail)).status_code == 302
     assert office.post(change_of(superuser), person_form(superuser, username="mine")).status_code == 302
@@ -269,15 +269,32 @@ def without(form, *names):
 
 
 @pytest.mark.parametrize(
-    ("missing", "words"), [("is_active", "switch off your own"), ("groups", "change your own roles")]
+    ("missing", "words", "reason"),
+    [("is_active", "switch off your own", "own account"), ("groups", "change your own roles", "own roles")],
 )
-def test_nobody_locks_himself_out(office, admin, superuser, missing, words):
+def test_nobody_locks_himself_out_and_trying_is_an_event(office, admin, superuser, missing, words, reason):
     answer = office.post(change_of(admin), without(person_form(admin, first_name="New"), missing))
     assert answer.status_code == 200
     assert words in answer.content.decode()
     found = User.objects.get(pk=admin.pk)
     assert (found.is_active, found.role_names, found.first_name) == (True, [roles.ADMINISTRATOR], "")
-    assert not Event.objects.exists()
+    event = Event.objects.get()
+    assert (event.kind, event.result, event.facts) == ("user.change_refused", "denied", {"reason": reason})
+    assert (event.actor_id, event.target_id) == (admin.pk, str(admin.pk))
+
+
+def test_nobody_gives_themselves_a_role(office, admin, superuser):
+    every = [str(pk) for pk in Group.objects.values_list("pk", flat=True)]
+    assert office.post(change_of(admin), person_form(admin, groups=every, is_superuser="on")).status_code == 200
+    assert User.objects.get(pk=admin.pk).role_names == [roles.ADMINISTRATOR]
+    assert last("user.change_refused").facts == {"reason": "own roles"}
+
+
+def test_one_s_own_password_is_changed_where_the_old_one_is_asked_for(office, admin):
+    new = {"password1": "another horse, another", "password2": "another horse, another", "usable_password": "true"}
+    for answer in (office.get(change_of(admin, "password")), office.post(change_of(admin, "password"), new)):
+        assert answer.headers["Location"] == "/accounts/password/change/"
+    assert User.objects.get(pk=admin.pk).check_password(PASSWORD)
 
 
 @pytest.mark.parametrize("missing", ["is_active", "groups"])
@@ -291,6 +308,7 @@ def test_somebody_stays_administrator(office, admin, make_person, monkeypatch, m
     answer = office.post(change_of(other), without(person_form(other), missing))
     assert answer.status_code == 200
     assert "Somebody must stay administrator" in answer.content.decode()
+    assert last("user.change_refused").facts == {"reason": "last administrator"}
     found = User.objects.get(pk=other.pk)
     assert (found.is_active, found.role_names) == (True, [roles.ADMINISTRATOR])
 

@@ -11,7 +11,7 @@ from allauth.mfa.models import Authenticator
 from django.core import mail
 from django.db import connection
 
-from portal.accounts import factors
+from portal.accounts import factors, seeds
 from portal.accounts.models import Session
 from portal.audit.models import Event
 from tests.accounts.second_steps import (
@@ -305,5 +305,5 @@ def test_without_the_log_no_factor_is_added(agent):
     with connection.cursor() as cursor:
         for statement in BREAK["trigger"]:
             cursor.execute(statement)
-    assert browser.post(APP, {"code": code(browser.session["mfa.totp.secret"])}).status_code == 503
+    assert browser.post(APP, {"code": code(seeds.unseal(browser.session["mfa.totp.secret"]))}).status_code == 503
     assert not Authenticator.objects.exists()

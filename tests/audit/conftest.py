@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from django.db import connection, connections
 
-from portal.accounts.models import OneTimeLink, User
+from invitations.models import Invitation, Operation, Policy, Snapshot
+from portal.accounts.models import OneTimeLink, Tally, User
 from portal.audit import triggers
 
 
@@ -74,6 +75,7 @@ def forget() -> None:
     with connection.cursor() as cursor:
         for table in triggers.FIXED:
             cursor.execute(f"DELETE FROM audit_{table}")
-    OneTimeLink.objects.all().delete()
+    for model in (OneTimeLink, Tally, Operation, Invitation, Policy, Snapshot):
+        model.objects.all().delete()
     User.objects.all().delete()
     triggers.reinstall()

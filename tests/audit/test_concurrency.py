@@ -4,19 +4,25 @@ import time
 from collections import Counter
 from datetime import timedelta
 
+import pytest
+from django.contrib.auth.models import Group
 from django.core.cache import cache
 from django.core.management import CommandError, call_command
 from django.db import transaction
 from django.utils import timezone
 
+from invitations import actions
+from invitations.models import Policy, Snapshot
+from invitations.refusals import LimitReached
 from portal import audit
+from portal.accounts import roles, tallies
 from portal.accounts.forms import EnrolmentForm
-from portal.accounts.models import OneTimeLink, User, administrators, digest
+from portal.accounts.models import OneTimeLink, Tally, User, administrators, digest
 from portal.accounts.views import enrol_administrator
 from portal.audit.models import Event
 from tests import chain
 from tests.accounts import second_steps
-from tests.conftest import PASSWORD
+from tests.conftest import PASSWORD, Browser
 
 
 class ChangedMind(Exception):
@@ -102,3 +108,56 @@ def test_of_many_sign_ins_with_the_same_code_one_gets_in(at_once, monkeypatch):
     code = second_steps.code()
     assert Counter(at_once(4, lambda number: second_steps.show(browsers[number], code).status_code)) == {302: 1, 422: 3}
     at_once(1, lambda _: cache.clear())  # what was counted about them
+
+
+@pytest.mark.parametrize("purpose", ["invite", "reset"])
+def test_of_two_people_with_the_same_link_only_one_chooses_the_password(at_once, purpose):
+    def prepare(_):
+        user = User.objects.create_user("nia", password=PASSWORD if purpose == "reset" else None)
+        OneTimeLink.objects.create(
+            purpose=purpose, user=user, digest=digest("shared"), expires_at=timezone.now() + timedelta(minutes=5)
+        )
+
+    def choose(number):
+        password = f"{PASSWORD} {number}"
+        page = Browser().post("/accounts/invite/shared/", {"new_password1": password, "new_password2": password})
+        return page.status_code
+
+    def look(_):
+        user = User.objects.get(username="nia")
+        fits = [number for number in range(4) if user.check_password(f"{PASSWORD} {number}")]
+        told = Counter(Event.objects.filter(kind__startswith="user.link").values_list("kind", flat=True))
+        return fits, told["user.link_used"], OneTimeLink.objects.count()
+
+    assert at_once(1, prepare) == [None]
+    statuses = at_once(4, choose)
+    assert Counter(statuses) == {302: 1, 410: 3}, statuses
+    assert at_once(1, look) == [([statuses.index(302)], 1, 0)]
+
+
+def test_of_many_tries_at_once_as_many_pass_as_are_allowed(at_once):
+    def hurry(_):
+        return [tallies.take("anna", 7, 60).allowed for _ in range(4)]
+
+    assert sum(sum(allowed) for allowed in at_once(6, hurry)) == 7
+    assert at_once(1, lambda _: Tally.objects.get(key="anna").count) == [7]
+
+
+def test_nobody_makes_more_invitations_than_allowed_by_making_them_at_once(at_once, vendor):
+    def prepare(_):
+        Policy.load()
+        Policy.objects.update(creates_per_hour=3)
+        Snapshot.load()
+        user = User.objects.create_user("anna")
+        user.groups.add(Group.objects.get(name=roles.AGENT))
+        return user
+
+    (anna,) = at_once(1, prepare)
+
+    def make(_):
+        return actions.create(by=User.objects.get(pk=anna.pk)).vendor_id
+
+    results = at_once(6, make)
+    assert sum(isinstance(result, LimitReached) for result in results) == 3, results
+    assert sorted(vendor.rows()) == sorted(result for result in results if isinstance(result, int))
+    assert at_once(1, lambda _: Event.objects.filter(kind="limit.reached").count()) == [1]

@@ -15,6 +15,7 @@ import pytest
 from django.core.cache import cache
 
 from invitations.models import Operation, Snapshot
+from portal.audit import strangers
 from portal.audit.models import Event
 from tests.conftest import PASSWORD, POLICY_LIMITS, Browser
 from tests.test_access import EXPECTED, Cast
@@ -311,6 +312,7 @@ class Visit:
 
     def events(self, who: str, *, form: int = 0, strict: bool = False) -> list[str]:
         cache.clear()
+        strangers.memory.forget()
         browser = Browser(enforce_csrf_checks=strict)
         if person := self.cast.people[who]:
             browser.force_login(person)

@@ -121,20 +121,51 @@ ACTIONS: dict[str, Act] = {
     "export the evidence": lambda desk: desk.by["admin"].post(f"{desk.here}evidence/"),
     "export the history": lambda desk: desk.by["agent"].post("/history/export/"),
     "add a person": lambda desk: desk.by["admin"].post(
-        "/admin/accounts/user/add/", {"username": "new", "password1": NEW, "password2": NEW}
+        "/admin/accounts/user/add/", {"username": "keep-me", "password1": NEW, "password2": NEW}
+    ),
+    "invite a person": lambda desk: desk.by["admin"].post("/admin/accounts/user/invite/", {"username": "keep-me"}),
+    "import people": lambda desk: desk.by["admin"].post(
+        "/admin/accounts/user/import/", {"text": "username\nkeep-me", "step": "all"}
+    ),
+    "make a link": lambda desk: desk.by["admin"].post(f"/admin/accounts/user/{desk.agent.pk}/link/"),
+    "remove factors": lambda desk: desk.by["admin"].post(
+        f"/admin/accounts/user/{desk.agent.pk}/factors/", {"reason": "Bo Keep called"}
     ),
     "disable a person": lambda desk: desk.by["admin"].post(
-        f"/admin/accounts/user/{desk.agent.pk}/change/", {"username": "agent", "email": desk.agent.email}
+        f"/admin/accounts/user/{desk.agent.pk}/change/",
+        {"username": "agent", "email": desk.agent.email, "first_name": "Bo Keep"},
+    ),
+    "disable people from the list": lambda desk: desk.by["admin"].post(
+        "/admin/accounts/user/", {"action": "disable", "_selected_action": str(desk.agent.pk)}
+    ),
+    "add a role": lambda desk: desk.by["admin"].post(
+        "/admin/auth/group/add/", {"name": "Bo Keep", "actions": "invitations.see_board"}
+    ),
+    "change a role": lambda desk: desk.by["admin"].post(
+        f"/admin/auth/group/{desk.agent.groups.get().pk}/change/", {"actions": "invitations.see_board"}
     ),
     "set a password": lambda desk: desk.by["admin"].post(
         f"/admin/accounts/user/{desk.agent.pk}/password/", {"password1": NEW, "password2": NEW}
     ),
     "change the policy": lambda desk: desk.by["admin"].post(
         f"/admin/invitations/policy/{desk.policy}/change/",
-        POLICY_LIMITS | {"helpdesk_name": "Helpdesk", "recording": "off", "previews": "click"},
+        POLICY_LIMITS | {"helpdesk_name": "Bo Keep", "recording": "off", "previews": "click"},
     ),
 }
-KEEPING = {"create": "Bo Keep", "rename": "Bo Keep", "sign in": "Bo Keep", "ask for a reset of nobody": "keep@example"}
+KEEPING = {
+    "create": "Bo Keep",
+    "rename": "Bo Keep",
+    "sign in": "Bo Keep",
+    "ask for a reset of nobody": "keep@example",
+    "add a person": 'value="keep-me"',
+    "invite a person": 'value="keep-me"',
+    "import people": "keep-me",
+    "remove factors": 'value="Bo Keep called"',
+    "disable a person": 'value="Bo Keep"',
+    "add a role": 'value="Bo Keep"',
+    "change a role": 'value="invitations.see_board" id="id_actions_0_0" checked',
+    "change the policy": 'value="Bo Keep"',
+}
 READING = ("/", "/board/rows/", "/board/waiting/", "/history/", "{here}", "{here}live/", "/accounts/login/")
 
 
@@ -188,6 +219,7 @@ def test_nothing_happens_that_cannot_be_recorded(without_log, name):
         page = answer.content.decode()
         assert (answer.status_code, NOTHING in page) == (503, True)
         assert KEEPING.get(name, "") in page
+        assert NEW not in page
         assert "Location" not in answer.headers
         assert "__Host-sessionid" not in answer.cookies
         assert not desk.vendor.ledger.requests

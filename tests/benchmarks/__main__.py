@@ -25,6 +25,7 @@ LETTERS = {
     "j": "audit_page",
     "k": "audit_append",
     "l": "audit_whole",
+    "m": "sign_in",
 }
 
 

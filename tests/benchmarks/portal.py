@@ -75,6 +75,7 @@ def running(**settings: str) -> Iterator[tuple[Simulator, Portal]]:
         } | settings
         with Portal(Path(folder), server, **wanted) as portal:
             portal.prepare(())
+            portal.set_policy(creates_per_hour="0", connects_per_ten_minutes="0")
             yield simulator, portal
 
 

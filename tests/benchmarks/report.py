@@ -15,11 +15,13 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
+from tests.batteries import header
 from tests.installation import ROOT
 from tests.tools import postgres_bin
 
 DOCUMENT = ROOT / "docs" / "performance.md"
 AUDIT = ROOT / "docs" / "audit.md"  # has the tables about the log
+SIGN_IN = ROOT / "docs" / "batteries" / "sign-in.txt"  # holds one table and nothing else
 MET, NOT_MET, NO_GOAL = "met", "**not met**", "–"
 
 
@@ -74,6 +76,9 @@ def times(ratio: float) -> str:
 
 def renew(table: Table, document: Path | None = None) -> None:
     """Put the table between its markers in the document. Raises ValueError if they are missing."""
+    if table.letter == "m":
+        (document or SIGN_IN).write_text(f"{header()}\n{table.text()}\n", encoding="utf-8")
+        return
     home = AUDIT if table.letter in "jkl" else DOCUMENT
     replace_between(document or home, table.letter, table.markdown())
 

@@ -128,6 +128,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     with Tap(vendor) as tap, Warm(folder, tap, **more) as portal:
         vendor.public_url = tap.origin
         portal.prepare((("lead", "Ada", "Ferreira", "Team lead"),))
+        portal.set_policy(creates_per_hour="0", connects_per_ten_minutes="0")
         scene = Scene(vendor, tap, portal)
         try:
             yield scene

@@ -89,7 +89,7 @@ def vendor(running: tuple[Simulator, Installation]) -> Simulator:
     installation.finish_round(simulator)
     simulator.ledger = Ledger()
     installation.forget_everything()
-    installation.set_policy(recording="default", previews="click")
+    installation.set_policy(recording="default", previews="click", creates_per_hour="0", connects_per_ten_minutes="0")
     installation.trouble("")
     return simulator
 

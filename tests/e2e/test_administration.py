@@ -29,6 +29,19 @@ def test_pages_of_the_administration_break_no_rule(open_page, width, theme):
         page.close()
 
 
+@pytest.mark.parametrize(("width", "theme"), [(1440, "dark"), (390, "light")])
+def test_the_list_of_people_is_cut_at_no_width(open_page, width, theme):
+    page = open_page("admin", LIST, width=width, theme=theme)
+    cells = page.locator("#result_list tbody :is(td, th)").all()
+    assert len(cells) > 20
+    assert all(cell.bounding_box()["x"] >= 0 for cell in cells)
+    assert all(cell.bounding_box()["x"] + cell.bounding_box()["width"] <= width for cell in cells)
+    results = page.locator(".results").first
+    assert results.evaluate("one => one.scrollWidth <= one.clientWidth")
+    assert page.get_by_text("Second factor:").first.is_visible() == (width == 390)
+    picture(page, f"people-{width}")
+
+
 def test_an_invitation_s_link_is_copied_and_opens_its_page(open_page):
     page = open_page("admin", f"{LIST}invite/", permissions=["clipboard-read", "clipboard-write"])
     page.locator("[name=username]").fill("nia")

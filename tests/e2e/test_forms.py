@@ -128,8 +128,8 @@ def test_somebody_without_a_role_can_only_sign_out(open_page, portal, reports):
 
 def test_an_administrator_changes_a_person_and_the_policy(open_page, portal):
     page = open_page("admin", "/admin/")
-    page.get_by_role("link", name="Users").first.click()
-    page.get_by_role("link", name="colleague", exact=True).click()
+    page.get_by_role("link", name="People", exact=True).last.click()
+    page.get_by_role("link", name="colleague").click()
     page.get_by_label("First name").fill("Josse")
     page.get_by_role("button", name="Save", exact=True).click()
     expect(page.get_by_text("was changed successfully")).to_be_visible()

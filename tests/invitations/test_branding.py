@@ -1,6 +1,9 @@
 """The helpdesk's look: colours that can be read, a logo that is nothing but pixels, and where both are served."""
 
+import base64
+import hashlib
 import io
+import re
 import struct
 import zlib
 
@@ -119,6 +122,24 @@ def test_a_form_that_is_too_large_is_refused_before_it_is_read(office, path):
     assert not Event.objects.exists()
 
 
+@pytest.mark.parametrize("path", ["/invitations/new/", "/accounts/login/", "/admin/accounts/user/add/", "/nowhere/"])
+def test_only_the_logo_s_form_may_be_larger_than_others(office, path):
+    large = {"logo": SimpleUploadedFile("x.png", picture() + b"x" * 400_000, "image/png")}
+    assert office.post(path, FORM | large).status_code in (400, 404, 413)
+    assert "logo" not in Policy.load().logo_digest
+    large["logo"].seek(0)
+    assert office.post(POLICY, FORM | large).status_code == 302
+    assert Policy.load().logo_digest
+
+
+def test_nobody_sends_a_large_form_who_is_not_signed_in(office):
+    strict = Browser(enforce_csrf_checks=True)
+    large = {"logo": SimpleUploadedFile("x.png", picture() + b"x" * 400_000, "image/png")}
+    assert strict.post(POLICY, FORM | large).status_code in (400, 403, 413)
+    assert Browser().post(POLICY, FORM | large).status_code in (302, 400)
+    assert not Policy.load().logo_digest
+
+
 def test_other_fields_stay_limited(office):
     assert office.post(POLICY, FORM | {"helpdesk_name": "x" * 300_000}).status_code in (400, 413)
 
@@ -132,6 +153,8 @@ def test_the_colour_is_a_stylesheet_of_its_own(office):
     assert answer.headers["Content-Type"] == "text/css; charset=utf-8"
     assert answer.headers["Cache-Control"].startswith("public")
     assert "#1d4ed8" in answer.content.decode()
+    pinned = re.search(rf'href="{address}" integrity="sha384-([^"]+)"', office.get("/").content.decode())[1]
+    assert pinned == base64.b64encode(hashlib.sha384(answer.content).digest()).decode()
     office.post(POLICY, FORM)
     assert Browser().get(address).status_code == 404
     assert "/branding/" not in office.get("/").content.decode()
@@ -140,7 +163,9 @@ def test_the_colour_is_a_stylesheet_of_its_own(office):
 def test_a_colour_that_cannot_be_read_is_refused_with_the_nearest_that_can(office):
     page = office.post(POLICY, FORM | {"accent": "#ffd400"}).content.decode()
     shade = colours.for_light("#ffd400")
-    assert shade in page
+    assert f"contrast of 1.4 to 1, and 4.5 to 1 is needed to read it. The nearest shade that has it is {shade}" in page
+    assert f"on the dark theme it becomes {colours.for_dark(shade)} by itself" in page
+    assert 'value="#ffd400"' in page
     assert office.post(POLICY, FORM | {"accent": shade}).status_code == 302
 
 

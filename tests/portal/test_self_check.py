@@ -16,6 +16,7 @@ from portal.accounts import roles
 from portal.audit import triggers
 from portal.audit.models import Standing
 from portal.getscreen.types import Secret
+from tests.accounts.second_steps import give_app, give_codes
 
 PAGE = "/admin/self-check/"
 
@@ -135,8 +136,8 @@ def test_second_factors(settings, agent, lead):
     settings.REQUIRE_MFA = "everyone"
     ((state, says, _),) = found("Second factors")
     assert (state, says) == ("unwise", "2 of 2 people have no second factor: agent, lead.")
-    Authenticator.objects.create(user=agent, type="totp", data={})
-    Authenticator.objects.create(user=lead, type="recovery_codes", data={})  # no factor of its own
+    give_app(agent)
+    give_codes(lead)  # no factor of its own
     assert "1 of 2" in found("Second factors").pop()[1]
     Authenticator.objects.create(user=lead, type="webauthn", data={})
     assert states("Second factors") == ["ok"]

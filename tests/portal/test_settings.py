@@ -94,7 +94,7 @@ def test_defaults_are_the_secure_ones():
     assert found["TRUSTED_PROXIES"] == []
     assert found["REQUIRE_MFA"] == "everyone"
     assert found["GETSCREEN_API_URL"] == "https://api.getscreen.me/v1"
-    assert found["PASSWORD_HASHERS"][0].endswith("Argon2PasswordHasher")
+    assert found["PASSWORD_HASHERS"][0] == "portal.accounts.hashing.Hasher"  # Argon2id
     assert found["CACHES"]["default"]["OPTIONS"]["MAX_ENTRIES"] >= 100_000
     assert found["DATABASES"]["default"]["ENGINE"] == "django.db.backends.sqlite3"
     assert "synchronous=FULL" in found["DATABASES"]["default"]["OPTIONS"]["init_command"]

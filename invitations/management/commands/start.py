@@ -15,16 +15,20 @@ from invitations.server import Server
 from portal.accounts.management.commands.create_admin import enrolment_link
 from portal.accounts.models import administrators
 
+DEFAULT_PORT = 8000
+
 
 class Command(BaseCommand):
     help = "Prepare the database and run the portal on http://localhost:8000; without an API key as a demo."
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        parser.add_argument("--port", type=int, default=8000)
+        parser.add_argument("--port", type=int, default=DEFAULT_PORT)
 
     def handle(self, *args: Any, **options: Any) -> None:
         port = options["port"]
         refuse_taken(port)
+        if f"http://localhost:{DEFAULT_PORT}" == settings.PUBLIC_URL:
+            settings.PUBLIC_URL = f"http://localhost:{port}"  # one-time links lead to where it runs
         with ExitStack() as running:
             if settings.DEMO:
                 running.enter_context(demo.simulator())

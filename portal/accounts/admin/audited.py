@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from contextlib import nullcontext
+from http import HTTPStatus
 from typing import Any
 
 from django.contrib import admin
 from django.db.models import Model, QuerySet
+from django.forms.utils import ErrorDict
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
 
 from portal import audit
 from portal.audit.kinds import Result
 
 Changes = dict[str, list[Any]]  # field → before and after
+UNRECORDED = _(
+    "The audit log cannot be written. Nothing was done. What you typed is still here: wait a moment and save again. "
+    "If it stays like this, tell whoever looks after the portal."
+)
+logger = logging.getLogger(__name__)
 
 
 class AuditedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not subscriptable at run time
@@ -34,10 +44,38 @@ class AuditedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not subscript
             self._record(kind, request, obj, values)
         return super().log_change(request, obj, message)
 
-    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        """Take the log's lock before the rows': see `audit.writing`. Without the log nothing is changed."""
-        with audit.writing() if request.method == "POST" else nullcontext():
-            return super().changeform_view(request, *args, **kwargs)
+    def changeform_view(
+        self, request: HttpRequest, object_id: Any = None, form_url: str = "", extra_context: Any = None
+    ) -> Any:
+        if is_unrecorded(request):  # to show the form again nothing is written, so no transaction is begun
+            return self._changeform_view(request, object_id, form_url, extra_context)  # type: ignore[attr-defined]
+        return self._recorded(
+            request, super().changeform_view, self.changeform_view, object_id, form_url, extra_context
+        )
+
+    def _recorded(self, request: HttpRequest, view: Callable[..., Any], again: Callable[..., Any], *args: Any) -> Any:
+        """Take the log's lock before the rows': see `audit.writing`. Without the log nothing is changed.
+
+        The form then comes back as it was sent, but for files: browsers take none from us.
+        """
+        if request.method != "POST" or hasattr(request, "unrecorded"):
+            return view(request, *args)
+        request.unrecorded = False  # type: ignore[attr-defined]  # what this view calls is inside already
+        try:
+            with audit.writing():
+                return view(request, *args)
+        except audit.Unavailable as error:
+            logger.error("The audit log cannot be written: %s", type(error.__cause__ or error).__name__)
+        request.unrecorded = True  # type: ignore[attr-defined]
+        answer = again(request, *args)
+        answer.status_code = HTTPStatus.SERVICE_UNAVAILABLE
+        return answer
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        form: Any = super().get_form(request, obj, change=change, **kwargs)
+        if is_unrecorded(request):
+            form.full_clean = refuse_unrecorded  # the class is made anew for each request
+        return form
 
     def delete_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         with audit.writing() if request.method == "POST" else nullcontext():
@@ -64,6 +102,17 @@ class AuditedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not subscript
             facts={"fields": sorted(changes)},
             details={"changes": changes},
         )
+
+
+def is_unrecorded(request: HttpRequest) -> bool:
+    """Say whether the form is shown again because its change could not be recorded."""
+    return bool(getattr(request, "unrecorded", False))
+
+
+def refuse_unrecorded(form: Any) -> None:
+    """Stand in for a form's `full_clean`: whatever was typed, it cannot be done now."""
+    form._errors, form.cleaned_data = ErrorDict(renderer=form.renderer), {}
+    form.add_error(None, UNRECORDED)
 
 
 def values_of(form: Any) -> Changes:

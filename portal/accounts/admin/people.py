@@ -20,9 +20,12 @@ from django.contrib.auth.forms import (
 from django.core.exceptions import ValidationError
 from django.db.models import Count, Exists, Model, OuterRef, Q
 from django.http import HttpRequest
+from django.shortcuts import redirect
 from django.urls import path
 from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.html import format_html
+from django.utils.timezone import localtime
 from django.utils.translation import gettext_lazy as _
 
 from portal import audit
@@ -55,12 +58,19 @@ class PersonForm(UserChangeForm):  # type: ignore[type-arg]  # not subscriptable
             role.name for role in values.get("groups", ())
         }
         if self.instance.pk == self.actor.pk and not is_active:
-            self.add_error("is_active", _("You cannot switch off your own account. Ask another administrator."))
+            words = _("You cannot switch off your own account. Ask another administrator.")
+            self.refuse("is_active", ValidationError(words, code=people.OWN_ACCOUNT))
         if self.instance.pk == self.actor.pk and "groups" in self.changed_data:
-            self.add_error("groups", _("You cannot change your own roles. Ask another administrator."))
+            words = _("You cannot change your own roles. Ask another administrator.")
+            self.refuse("groups", ValidationError(words, code=people.OWN_ROLES))
         if not (is_active and holds_role) and not administrators().exclude(pk=self.instance.pk).exists():
-            self.add_error(None, _("Somebody must stay administrator: nobody else who may sign in has that role."))
+            self.refuse(None, people.last_administrator())
         return values
+
+    def refuse(self, field: str | None, error: ValidationError) -> None:
+        """Refuse what this administrator has no right to, which is an event, unlike what is merely typed wrong."""
+        self.add_error(field, error)
+        people.tell_refusal(self.instance, self.actor, error)
 
 
 class NewPasswordForm(AdminPasswordChangeForm):  # type: ignore[type-arg]  # not subscriptable at run time
@@ -80,7 +90,8 @@ KINDS_OF_FIELDS = {"groups": "user.roles_changed", "password": "user.password_se
 class RoleFilter(admin.RelatedFieldListFilter):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.title = _("role")
+        self.title: Any = _("role")
+        self.empty_value_display: Any = _("No role")
 
 
 class FactorFilter(admin.SimpleListFilter):
@@ -102,18 +113,14 @@ def with_sign_in(found: Any) -> Any:
     return found.annotate(factor=Exists(factors), open_sessions=Count("sessions", filter=is_open, distinct=True))
 
 
+def labelled(label: Any, value: Any) -> str:
+    """Return a cell that says what it is about where the list has no heads: on a phone."""
+    return format_html('<span class="cell-label">{} </span>{}', label, value)
+
+
 @admin.register(User)
 class UserAdmin(AuditedAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
-    list_display = (
-        "username",
-        "display_name",
-        "role_list",
-        "is_active",
-        "awaits_approval",
-        "has_factor",
-        "session_count",
-        "last_login",
-    )
+    list_display = ("person", "role_list", "state", "has_factor", "session_count", "signed_in_at")
     list_filter = ("is_active", "awaits_approval", FactorFilter, ("groups", RoleFilter))
     actions = ("disable", "enable", "approve", "end_sessions")
     change_list_template = "admin/people_list.html"
@@ -161,17 +168,21 @@ class UserAdmin(AuditedAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
             sessions.end_others(obj, by=request.user, but=request.session.session_key)
         return entry
 
-    def add_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        with audit.writing() if request.method == "POST" else nullcontext():
-            return super().add_view(request, *args, **kwargs)
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> Any:
+        return self._recorded(request, super().add_view, self._add_view, form_url, extra_context)  # type: ignore[attr-defined]
 
-    def user_change_password(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+    def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> Any:
+        """Nobody changes their own password here: that page asks for the old one."""
+        if id == str(request.user.pk):
+            return redirect("account_change_password")
         with audit.writing() if request.method == "POST" else nullcontext():
-            return super().user_change_password(request, *args, **kwargs)
+            return super().user_change_password(request, id, form_url)
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         form: Any = super().get_form(request, obj, change=change, **kwargs)
         form.actor = request.user  # the class is made anew for each request
+        if "groups" in form.base_fields:  # a role is made on its own page, with what it may do in view
+            form.base_fields["groups"].widget.can_add_related = False
         return form
 
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
@@ -189,17 +200,33 @@ class UserAdmin(AuditedAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
         super().save_model(request, obj, form, change)
         forget_copied_addresses(obj)
 
-    @admin.display(description=_("roles"))
-    def role_list(self, user: User) -> str:
-        return ", ".join(group.name for group in user.groups.all())
+    @admin.display(description=_("person"), ordering="username")
+    def person(self, user: User) -> str:
+        return f"{user.username} ({user.get_full_name()})" if user.get_full_name() else user.username
 
-    @admin.display(description=_("second factor"), boolean=True, ordering="factor")
-    def has_factor(self, user: Any) -> bool:
-        return bool(user.factor)
+    @admin.display(description=_("roles"))
+    def role_list(self, user: User) -> Any:
+        names = ", ".join(group.name for group in user.groups.all())
+        return names or (_("Superuser") if user.is_superuser else _("No role"))
+
+    @admin.display(description=_("state"), ordering="is_active")
+    def state(self, user: User) -> Any:
+        if not user.is_active:
+            return _("Disabled")
+        return _("Awaits approval") if user.awaits_approval else _("Active")
+
+    @admin.display(description=_("second factor"), ordering="factor")
+    def has_factor(self, user: Any) -> str:
+        return labelled(_("Second factor:"), _("Yes") if user.factor else _("No"))
 
     @admin.display(description=_("sessions"), ordering="open_sessions")
-    def session_count(self, user: Any) -> int:
-        return int(user.open_sessions)
+    def session_count(self, user: Any) -> str:
+        return labelled(_("Sessions:"), user.open_sessions)
+
+    @admin.display(description=_("last sign-in"), ordering="last_login")
+    def signed_in_at(self, user: User) -> str:
+        at = user.last_login
+        return labelled(_("Last sign-in:"), date_format(localtime(at), "SHORT_DATETIME_FORMAT") if at else _("Never"))
 
     @admin.action(description=_("Disable the chosen people"))
     def disable(self, request: HttpRequest, chosen: Any) -> None:
@@ -217,19 +244,20 @@ class UserAdmin(AuditedAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
     def end_sessions(self, request: HttpRequest, chosen: Any) -> None:
         self._do(request, chosen, people.end_sessions)
 
-    def _do(self, request: HttpRequest, chosen: Any, act: Callable[[User, Any], None]) -> None:
+    def _do(self, request: Any, chosen: Any, act: Callable[[User, Any], None]) -> None:
         """Do it to each of the chosen, and say for whom it was refused."""
         for person in chosen:
             try:
                 act(person, request.user)
             except ValidationError as error:
+                people.tell_refusal(person, request.user, error)
                 messages.error(request, f"{person}: {' '.join(error.messages)}")
             else:
                 messages.success(request, _("%(name)s: done.") % {"name": person})
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
         with audit.writing() if request.method == "POST" else nullcontext():
-            return super().changelist_view(request, extra_context)
+            return super().changelist_view(request, {"title": _("People")} | (extra_context or {}))
 
     def get_urls(self) -> list[Any]:
         wrap = self.admin_site.admin_view

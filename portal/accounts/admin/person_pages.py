@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from django import forms
@@ -10,6 +11,7 @@ from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.template.loader import render_to_string
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
 
@@ -35,6 +37,8 @@ class ImportForm(forms.Form):
         values: dict[str, Any] = super().clean() or self.cleaned_data
         upload = values.get("file")
         text = imports.decoded(upload.read(imports.MOST_BYTES + 1)) if upload else values.get("text", "")
+        if upload:  # a file cannot be kept in the form, its text can
+            self.data = {**self.data, "text": text}
         return values | {"text": text, "lines": imports.read(text)}
 
 
@@ -46,9 +50,17 @@ class FactorForm(forms.Form):
     )
 
 
-def show(request: HttpRequest, title: Any, status: int = 200, **context: Any) -> HttpResponse:
-    whole = {**admin.site.each_context(request), "title": title, "opts": User._meta, **context}
-    return render(request, "admin/person_page.html", whole, status=status)
+def show(request: HttpRequest, title: Any, **context: Any) -> HttpResponse:
+    return render(request, "admin/person_page.html", whole(request, title, context))
+
+
+def whole(request: HttpRequest, title: Any, context: dict[str, Any]) -> dict[str, Any]:
+    return {**admin.site.each_context(request), "title": title, "opts": User._meta, **context}
+
+
+def keep(request: Any, title: Any, template: str = "admin/person_page.html", **context: Any) -> None:
+    """Have the page come back with what was typed if what it asks for cannot be recorded."""
+    request.form_page = (template, whole(request, title, context))
 
 
 def find(request: HttpRequest, pk: str) -> User:
@@ -60,7 +72,7 @@ def find(request: HttpRequest, pk: str) -> User:
 def mail_if_wanted(request: HttpRequest, user: User, link: str) -> None:
     if not (request.POST.get("is_mailed") and settings.MAILERS and user.email):
         return
-    if people.mail_link(user, link):
+    if people.mail_link(user, link, partial(render_to_string, request=request)):
         messages.success(request, _("The link was mailed to %(address)s.") % {"address": user.email})
     else:
         messages.error(request, _("The mail could not be sent. Hand the link over in another way."))
@@ -71,8 +83,10 @@ def invite(request: Any) -> HttpResponse:
     """Add a person and show their link, once."""
     title = _("Invite a person")
     form = InviteForm(request.POST if request.method == "POST" else None)
+    page: dict[str, Any] = {"form": form, "can_mail": bool(settings.MAILERS), "button": _("Invite")}
     if not form.is_valid():
-        return show(request, title, form=form, can_mail=bool(settings.MAILERS), button=_("Invite"))
+        return show(request, title, **page)
+    keep(request, title, **page)
     with audit.writing():
         user = people.add(form, request.user)
         link = people.make_link(user, request.user)
@@ -85,22 +99,25 @@ def link(request: Any, id: str) -> HttpResponse:  # what Django's admin calls it
     """Make a link with which somebody chooses a new password, where no mail can help."""
     user, title = find(request, id), _("One-time link for a password")
     form = LinkForm(request.POST if request.method == "POST" else None)
+    explanation = _(
+        "The person opens the link and chooses a password. It works once: for an hour, or for a day where the account "
+        "has no password yet. Second factors stay, and earlier links end."
+    )
+    page: dict[str, Any] = {"person": user, "form": form, "explanation": explanation, "button": _("Make a link")}
     if form.is_valid():
+        keep(request, title, **page)
         try:
             with audit.writing():
                 address = people.make_link(user, request.user)
         except ValidationError as error:
+            people.tell_refusal(user, request.user, error)
             form.add_error(None, error)
         else:
             mail_if_wanted(request, user, address)
             return show(request, title, person=user, link=address)
     if not (settings.MAILERS and user.email):
         del form.fields["is_mailed"]
-    explanation = _(
-        "The person opens the link and chooses a password. It works once: for an hour, or for a day where the account "
-        "has no password yet. Second factors stay, and earlier links end."
-    )
-    return show(request, title, person=user, form=form, explanation=explanation, button=_("Make a link"))
+    return show(request, title, **page)
 
 
 @require_http_methods(["GET", "POST"])
@@ -108,20 +125,28 @@ def factors(request: Any, id: str) -> HttpResponse:  # what Django's admin calls
     """Remove the second factors of somebody who has lost them."""
     user, title = find(request, id), _("Remove second factors")
     form = FactorForm(request.POST if request.method == "POST" else None)
-    if form.is_valid():
-        try:
-            with audit.writing():
-                people.reset_factors(user, request.user, form.cleaned_data["reason"])
-        except ValidationError as error:
-            form.add_error(None, error)
-        else:
-            messages.success(request, _("The second factors of %(name)s are removed.") % {"name": user})
-            return redirect("admin:accounts_user_change", user.pk)
     explanation = _(
         "Make sure that it is the person who asks: call back under a number you know. Their sessions end, and they "
         "set up a new second factor at the next sign-in."
     )
-    return show(request, title, person=user, form=form, explanation=explanation, button=_("Remove second factors"))
+    page: dict[str, Any] = {
+        "person": user,
+        "form": form,
+        "explanation": explanation,
+        "button": _("Remove second factors"),
+    }
+    if form.is_valid():
+        keep(request, title, **page)
+        try:
+            with audit.writing():
+                people.reset_factors(user, request.user, form.cleaned_data["reason"])
+        except ValidationError as error:
+            people.tell_refusal(user, request.user, error)
+            form.add_error(None, error)
+        else:
+            messages.success(request, _("The second factors of %(name)s are removed.") % {"name": user})
+            return redirect("admin:accounts_user_change", user.pk)
+    return show(request, title, **page)
 
 
 @require_http_methods(["GET", "POST"])
@@ -130,23 +155,24 @@ def import_people(request: Any) -> HttpResponse:
 
     There is no file of the links to download: it would lie in a folder with everybody's way in.
     """
+    title, template = _("Import people"), "admin/import.html"
     form = ImportForm(request.POST, request.FILES) if request.method == "POST" else ImportForm()
     if not form.is_valid():
-        return show_import(request, form=form)
-    step = request.POST.get("step")
-    if step in ("all", "good"):
+        return render(request, template, whole(request, title, {"form": form}))
+    text, lines = form.cleaned_data["text"], form.cleaned_data["lines"]
+    keep(request, title, template, **preview(lines, text))
+    step, good = request.POST.get("step"), [line for line in lines if not line.problems]
+    if good and (step == "good" or (step == "all" and len(good) == len(lines))):
         with audit.writing():
-            lines = imports.read(form.cleaned_data["text"])  # again, now that nobody else adds people
-            good = [line for line in lines if not line.problems]
-            if good and (step == "good" or len(good) == len(lines)):
+            # Only this is looked at again: to read it all would keep everybody else from writing.
+            if not imports.are_overtaken(good):
                 added = [people.add(line.form, request.user) for line in good]
-                return show_import(request, added=[(user, people.make_link(user, request.user)) for user in added])
-    lines = form.cleaned_data["lines"]
+                links = [(user, people.make_link(user, request.user)) for user in added]
+                return render(request, template, whole(request, title, {"added": links}))
+        lines = imports.read(text)
+    return render(request, template, whole(request, title, preview(lines, text)))
+
+
+def preview(lines: list[imports.Line], text: str) -> dict[str, Any]:
     bad = sum(bool(line.problems) for line in lines)
-    context = {"lines": lines, "bad": bad, "good": len(lines) - bad, "text": form.cleaned_data["text"]}
-    return show_import(request, **context)
-
-
-def show_import(request: HttpRequest, **context: Any) -> HttpResponse:
-    whole = {**admin.site.each_context(request), "title": _("Import people"), "opts": User._meta, **context}
-    return render(request, "admin/import.html", whole)
+    return {"lines": lines, "bad": bad, "good": len(lines) - bad, "form": ImportForm(initial={"text": text})}

@@ -1,0 +1,61 @@
+"""How often one person may create invitations and connect: what the policy allows, counted per person.
+
+What counts is an operation that begins, in the same transaction as its intent: a form sent twice, a refusal
+before it and a person without the right take nothing. What the vendor certainly never got is given back, so
+that nobody has to wait for an outage that has ended.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from invitations.models import Invitation, Policy
+from invitations.refusals import LimitReached
+from portal import audit
+from portal.accounts import tallies
+from portal.accounts.models import User
+from portal.audit.kinds import Result
+
+
+class Limit(NamedTuple):
+    """So many in so many seconds. The name stands in the audit log for ever."""
+
+    name: str
+    allowed: int
+    seconds: int
+
+
+FIELDS = {"connect": ("connects_per_ten_minutes", 10 * 60), "create": ("creates_per_hour", 60 * 60)}
+
+
+def limit_of(verb: str) -> Limit | None:
+    """Return what the policy says at this moment, if it limits operations of that name."""
+    if verb not in FIELDS:
+        return None
+    field, seconds = FIELDS[verb]
+    allowed: int = getattr(Policy.load(), field)
+    return Limit(f"invitation.{verb}s", allowed, seconds) if allowed else None
+
+
+def key_of(verb: str, by: User) -> str:
+    return f"invitation:{verb}:{by.pk}"
+
+
+def take(verb: str, *, by: User, invitation: Invitation | None) -> LimitReached | None:
+    """Count the operation, or return its refusal. The first one of a window is an event, and no other."""
+    limit, key = limit_of(verb), key_of(verb, by)
+    if limit is None:
+        return None
+    taken = tallies.take(key, limit.allowed, limit.seconds)
+    if taken.allowed:
+        return None
+    if tallies.take(f"{key}:told:{limit.allowed}", 1, taken.wait_seconds).allowed:
+        facts = {"limit": limit.name, "allowed": limit.allowed, "seconds": limit.seconds}
+        audit.record("limit.reached", result=Result.DENIED, actor=by, facts=facts)
+    return LimitReached(f"limit_{verb}", taken.wait_seconds, invitation)
+
+
+def give_back(verb: str, *, by: User | None) -> None:
+    """Forget an operation that has not reached the vendor."""
+    if by is not None and limit_of(verb) is not None:
+        tallies.give_back(key_of(verb, by))

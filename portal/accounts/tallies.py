@@ -1,0 +1,62 @@
+"""Counting what somebody may do so often in a time, the same for every thread, worker and replica.
+
+A window of time begins with the first try after the last one has ended. The database's clock measures it, so that
+replicas need not agree about the time, and one statement decides, so that two tries at once never share a place.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+from django.db.models import Case, F, Q, Value, When
+from django.db.models.functions import Now
+
+from portal.accounts.models import Tally
+
+OVER = datetime(2000, 1, 1, tzinfo=UTC)  # of a key that was never counted
+
+
+class Taken(NamedTuple):
+    """Whether there was a place left. If not: in how many seconds there is one again, at least 1."""
+
+    allowed: bool
+    wait_seconds: int = 0
+
+
+def take(key: str, limit: int, seconds: int) -> Taken:
+    """Count one try under `key` unless `limit` of them were counted in the window that runs; a refused one is not.
+
+    Part of the caller's transaction: rolled back, it was never counted.
+    """
+    if counted(key, limit, seconds):
+        return Taken(True)
+    # Either the key is new or its window is full; a row that another makes at this moment is waited for.
+    Tally.objects.bulk_create([Tally(key=key, count=0, ends_at=OVER)], ignore_conflicts=True)
+    if counted(key, limit, seconds):
+        return Taken(True)
+    return Taken(False, wait(key))
+
+
+def counted(key: str, limit: int, seconds: int) -> bool:
+    length = timedelta(seconds=seconds)
+    # A window that ends later than one could was begun on a clock that has gone back since.
+    is_over = Q(ends_at__lte=Now()) | Q(ends_at__gt=Now() + 2 * length)
+    free = is_over | Q(count__lt=limit)
+    changes = {
+        "count": Case(When(is_over, then=Value(1)), default=F("count") + 1),
+        "ends_at": Case(When(is_over, then=Now() + length), default=F("ends_at")),
+    }
+    return limit > 0 and Tally.objects.filter(free, key=key).update(**changes) == 1
+
+
+def wait(key: str) -> int:
+    """Return in how many seconds the window of `key` ends, at least 1."""
+    left = Tally.objects.filter(key=key).values_list(F("ends_at") - Now(), flat=True).first()
+    return max(1, math.ceil(left.total_seconds())) if left else 1
+
+
+def give_back(key: str) -> None:
+    """Undo one `take` that has turned out to be nothing, while its window runs."""
+    Tally.objects.filter(key=key, count__gt=0, ends_at__gt=Now()).update(count=F("count") - 1)
