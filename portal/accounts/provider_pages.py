@@ -330,6 +330,7 @@ def finish_connecting(request: HttpRequest, identity: Identity, kept: dict[str, 
         return refused(request, identity, user, reason)
     try:
         with audit.writing():
+            SocialAccount.objects.filter(user=user).delete()  # one at a time: nobody looks for a second one
             single_sign_on.connect(user, identity)
             audit.record("sso.connected", result=Result.OK, actor=user)
             sessions.end_others(user, by=user, but=request.session.session_key)

@@ -59,7 +59,7 @@ urlpatterns = [
     ),
     path("security/codes/", factors.ShowCodes.as_view(), name="mfa_view_recovery_codes"),
     path("security/codes/new/", views.recorded(factors.NewCodes.as_view()), name="mfa_generate_recovery_codes"),
-    path("password/change/", views.recorded(allauth.password_change), name="account_change_password"),
+    path("password/change/", views.change_password, name="account_change_password"),
     path("password/reset/", provider.closed(views.password_reset), name="account_reset_password"),
     path("password/reset/done/", allauth.password_reset_done, name="account_reset_password_done"),
     re_path(

@@ -28,6 +28,7 @@ from portal.getscreen.types import Secret
 from tests.accounts.second_steps import by_password, give_app
 from tests.conftest import PASSWORD, Browser, whole_log
 from tests.openid_provider import CLIENT_ID, CLIENT_SECRET, MAYA, OTHER_KEY, Provider, signed
+from tests.test_access import EVERY
 
 START, BACK = "/accounts/single-sign-on/", "/accounts/single-sign-on/callback/"
 CONNECT, DISCONNECT = f"{START}connect/", f"{START}disconnect/"
@@ -684,6 +685,27 @@ def test_an_account_at_the_provider_opens_one_account_here(provider, agent, coll
     connect(by_password(agent))
     assert connect(by_password(colleague)).status_code == 403
     assert SocialAccount.objects.get().user == agent
+
+
+def test_a_new_connection_takes_the_place_of_the_one_before(provider, agent):
+    browser = by_password(agent)
+    connect(browser)
+    provider.claims["sub"] = "maya-2"
+    connect(browser)
+    assert SocialAccount.objects.get().extra_data["subject"] == "maya-2"
+
+
+def test_who_has_no_password_is_not_asked_to_change_it(provider, anonymous, vendor):
+    come(anonymous)
+    assert anonymous.get("/accounts/password/change/").headers["Location"] == "/accounts/security/"
+    assert b"Change password" not in anonymous.get("/").content
+
+
+def test_no_page_stumbles_over_somebody_without_a_password(provider, anonymous, vendor):
+    come(anonymous)
+    for route in EVERY:
+        if route.startswith("accounts/") and "<" not in route and "logout" not in route:
+            assert anonymous.get(f"/{route}").status_code < 500, route
 
 
 def test_connecting_asks_for_the_same_as_coming_in(provider, settings, agent):
