@@ -12,6 +12,7 @@ from functools import wraps
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
+from allauth.account.adapter import get_adapter
 from allauth.account.decorators import reauthentication_required
 from allauth.account.internal.flows.login import record_authentication
 from allauth.account.utils import get_next_redirect_url, perform_login
@@ -245,6 +246,7 @@ def disconnect(request: SignedInRequest) -> HttpResponse:
         return render(request, "accounts/disconnect_provider.html")
     with audit.writing():
         found.delete()
+        get_adapter().send_notification_mail("mfa/email/single_sign_on_disconnected", request.user)
         audit.record("sso.disconnected", result=Result.OK, actor=request.user)
         sessions.end_others(request.user, by=request.user, but=request.session.session_key)
     return redirect("mfa_index")
@@ -332,6 +334,7 @@ def finish_connecting(request: HttpRequest, identity: Identity, kept: dict[str, 
         with audit.writing():
             SocialAccount.objects.filter(user=user).delete()  # one at a time: nobody looks for a second one
             single_sign_on.connect(user, identity)
+            get_adapter().send_notification_mail("mfa/email/single_sign_on_connected", user)
             audit.record("sso.connected", result=Result.OK, actor=user)
             sessions.end_others(user, by=user, but=request.session.session_key)
     except IntegrityError:

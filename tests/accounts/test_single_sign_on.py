@@ -687,6 +687,14 @@ def test_an_account_at_the_provider_opens_one_account_here(provider, agent, coll
     assert SocialAccount.objects.get().user == agent
 
 
+def test_the_person_is_told_of_a_connection_by_mail(provider, agent, mailoutbox, django_capture_on_commit_callbacks):
+    with django_capture_on_commit_callbacks(execute=True):
+        browser = by_password(agent)
+        connect(browser)
+        browser.post(DISCONNECT)
+    assert ["disconnected" in mail.body for mail in mailoutbox] == [False, True]
+
+
 def test_a_new_connection_takes_the_place_of_the_one_before(provider, agent):
     browser = by_password(agent)
     connect(browser)
