@@ -11,6 +11,7 @@ from django.utils import timezone
 from invitations.branding import digest_of, integrity_of
 from invitations.health import Health, health_of
 from invitations.models import Policy, Snapshot
+from portal.accounts import openid
 from portal.accounts.access import Access
 
 THEMES = ("light", "dark")
@@ -30,6 +31,8 @@ def site(request: HttpRequest) -> dict[str, Any]:
             "is_demo": settings.DEMO,
             "is_insecure": settings.INSECURE_HTTP,
             "release": settings.RELEASE,
+            "single_sign_on": settings.OIDC_NAME if openid.is_configured() else "",
+            "is_sso_only": settings.SSO_ONLY,
             "theme": theme if theme in THEMES else "",
         },
         "server_now": timezone.now(),

@@ -8,8 +8,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
+from django.contrib.auth.models import Group
 from django.core.checks import ERROR, CheckMessage, Error, Warning, register, run_checks
+from django.db import DatabaseError
 
+from portal.accounts import openid, roles
 from portal.audit import syslog
 from portal.getscreen import client
 from portal.getscreen.links import is_loopback
@@ -17,6 +20,7 @@ from portal.getscreen.links import is_loopback
 TOLERATED = ("mail.E001",)  # mails that are written to a folder, as in a lab
 SHORTEST_KEY = 50  # characters
 FEWEST_CHARACTERS = 10  # different ones
+HOW_TO = "docs/sign-in.md says what to enter for which provider."
 
 
 def is_dangerous(message: CheckMessage) -> bool:
@@ -123,6 +127,55 @@ def check_proxies(**_: Any) -> list[CheckMessage]:
         hint = "List the proxy's own addresses: anybody could choose the address that the audit log keeps."
         return [Error("TRUSTED_PROXIES trusts every address.", hint=hint, id="portal.E012")]
     return []
+
+
+@register()
+def check_single_sign_on(**_: Any) -> list[CheckMessage]:
+    """Refuse settings that would let the wrong people in, or nobody."""
+    return list(single_sign_on_problems())
+
+
+def single_sign_on_problems() -> Iterator[CheckMessage]:
+    needed = {"OIDC_ISSUER": settings.OIDC_ISSUER, "OIDC_CLIENT_ID": settings.OIDC_CLIENT_ID}
+    missing = " and ".join(name for name, value in needed.items() if not value)
+    if missing and (any(needed.values()) or settings.OIDC_CLIENT_SECRET or settings.OIDC_ROLES):
+        yield Error(f"Single sign-on is set in part: {missing} is missing.", hint=HOW_TO, id="portal.E013")
+    elif missing and settings.SSO_ONLY:
+        hint = "Set a provider, or remove SSO_ONLY: nobody could sign in."
+        yield Error("SSO_ONLY is on, and there is no single sign-on.", hint=hint, id="portal.E014")
+    if settings.OIDC_ISSUER and not is_sound_issuer(settings.OIDC_ISSUER):
+        yield Error("OIDC_ISSUER must look like https://sso.example.org/realm.", hint=HOW_TO, id="portal.E015")
+    if unknown := unknown_roles():
+        hint = f"The roles are {', '.join(roles.ROLES)}, and those that you have made yourselves."
+        yield Error(f"OIDC_ROLES names what is no role: {', '.join(unknown)}.", hint=hint, id="portal.E016")
+    is_open_to_all = settings.OIDC_ISSUER == openid.GOOGLE and not settings.OIDC_ALLOWED_DOMAINS
+    if is_open_to_all and not settings.OIDC_APPROVE:
+        hint = "Set OIDC_ALLOWED_DOMAINS to your own, or OIDC_APPROVE=1."
+        yield Error("Everybody with a Google account could sign in.", hint=hint, id="portal.E017")
+    if settings.OIDC_CA_FILE and not Path(settings.OIDC_CA_FILE).is_file():
+        yield Error("OIDC_CA_FILE names a file that does not exist.", hint=HOW_TO, id="portal.E018")
+
+
+def unknown_roles() -> list[str]:
+    """Return the roles in OIDC_ROLES that nobody has made. Nothing is unknown while there is no database to ask."""
+    own = set(settings.OIDC_ROLES.values()) - set(roles.ROLES)
+    if own:
+        try:
+            own -= set(Group.objects.filter(name__in=own).values_list("name", flat=True))
+        except DatabaseError:
+            return []
+    return sorted(own)
+
+
+def is_sound_issuer(address: str) -> bool:
+    """Say whether a provider may be there: by https, or on this machine."""
+    try:
+        parts = urlsplit(address)
+        host = parts.hostname or ""
+        is_plain = not (parts.query or parts.fragment or parts.username or parts.port == 0)
+    except ValueError:
+        return False
+    return bool(host) and is_plain and (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host)))
 
 
 @register(deploy=True)

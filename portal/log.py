@@ -18,8 +18,8 @@ from pythonjsonlogger.json import JsonFormatter
 
 SECRETS = re.compile(
     r"""(?ix)
-    (?P<before> x-api-key["']?\s*[:=]\s*["']? | apikey= | /turbo/ | [?&](?:amp;)?(?:llt|s|connect)=
-        | /enrol/ | /accounts/invite/ | /reset/key/ )
+    (?P<before> x-api-key["']?\s*[:=]\s*["']? | apikey= | /turbo/ | [?&](?:amp;)?(?:llt|s|connect|code|state)=
+        | /enrol/ | /accounts/invite/ | /accounts/sign-in/ | /reset/key/ )
     [^\s"'&<>]+
     """
 )

@@ -28,7 +28,7 @@ from django.views.decorators.http import require_http_methods
 
 from invitations.health import WHY_NOT, Health, health_of
 from invitations.models import Snapshot
-from portal.accounts import seeds
+from portal.accounts import openid, seeds
 from portal.accounts.models import User, administrators
 from portal.audit import forwarding, triggers, verdicts
 from portal.audit.models import Standing
@@ -130,6 +130,30 @@ def look_at_key(here: Circumstances) -> Outcomes:
         yield WRONG, says, _("Set the clock by NTP: codes of authenticator apps last 30 seconds.")
     else:
         yield OK, says
+
+
+def look_at_provider(here: Circumstances) -> Outcomes:
+    """Whether people can be sent to the provider of single sign-on, and its clock, by which tokens are old."""
+    if not openid.is_configured():
+        return
+    name = settings.OIDC_NAME
+    if not here.calls:
+        yield UNKNOWN, _("%(provider)s was not asked.") % {"provider": name}, _("Ask it now.")
+        return
+    try:
+        served_at = openid.examine()
+    except openid.ProviderError as error:
+        says = _("%(provider)s does not answer as it should: %(reason)s.") % {"provider": name, "reason": error.reason}
+        yield WRONG, says, _("Check OIDC_ISSUER, the way out of this network, and docs/sign-in.md.")
+        return
+    yield OK, _("%(provider)s is there and names its keys.") % {"provider": name}
+    if served_at is not None and abs(skew := served_at - timezone.now().timestamp()) > openid.LEEWAY / 2:
+        says = _("This machine's clock differs from that of %(provider)s by %(seconds)d s.")
+        yield (
+            WRONG,
+            says % {"provider": name, "seconds": abs(skew)},
+            _("Set both clocks by NTP: tokens are good for minutes."),
+        )
 
 
 def look_at_watcher(here: Circumstances) -> Outcomes:
@@ -296,6 +320,7 @@ def look_at_name(here: Circumstances) -> Outcomes:
 LOOKS: dict[str | Promise, Callable[[Circumstances], Outcomes]] = {
     gettext_lazy("Settings"): look_at_settings,
     gettext_lazy("Getscreen"): look_at_key,
+    gettext_lazy("Single sign-on"): look_at_provider,
     gettext_lazy("Watcher"): look_at_watcher,
     gettext_lazy("Mail"): look_at_mail,
     gettext_lazy("Proxy"): look_at_proxy,

@@ -133,6 +133,32 @@ POLL_SECONDS = number("POLL_SECONDS", 3, least=1, most=60)
 STALE_SECONDS = number("STALE_SECONDS", 300, least=30, most=86_400)
 IDLE_POLL_SECONDS = number("IDLE_POLL_SECONDS", 15, least=1, most=300)
 
+# --- Single sign-on --------------------------------------------------------------------------------
+
+
+def pairs(name: str) -> dict[str, str]:
+    """Return what stands before and behind the last "=" of each part between the commas."""
+    found = [entry.rpartition("=") for entry in words(name, [])]
+    if not all(value.strip() and equals and target.strip() for value, equals, target in found):
+        raise ImproperlyConfigured(f"{name} must look like helpdesk=Agent, helpdesk-admins=Administrator.")
+    return {value.strip(): target.strip() for value, _equals, target in found}
+
+
+OIDC_ISSUER = text("OIDC_ISSUER").removesuffix("/.well-known/openid-configuration")
+OIDC_CLIENT_ID = text("OIDC_CLIENT_ID")
+OIDC_CLIENT_SECRET = Secret(secret("OIDC_CLIENT_SECRET", required=False))
+OIDC_NAME = text("OIDC_NAME", "single sign-on")
+OIDC_SCOPES = words("OIDC_SCOPES", ["openid", "email", "profile"])
+OIDC_ALLOWED_DOMAINS = [domain.lower().removeprefix("@") for domain in words("OIDC_ALLOWED_DOMAINS", [])]
+OIDC_TRUST_EMAIL = flag("OIDC_TRUST_EMAIL")
+OIDC_GROUPS_CLAIM = text("OIDC_GROUPS_CLAIM", "groups")
+OIDC_ROLES = pairs("OIDC_ROLES")
+OIDC_APPROVE = flag("OIDC_APPROVE")
+OIDC_TRUST_AMR = words("OIDC_TRUST_AMR", [])
+OIDC_CA_FILE = text("OIDC_CA_FILE")
+OIDC_PROXY_URL = text("OIDC_PROXY_URL")
+SSO_ONLY = flag("SSO_ONLY")
+
 # --- Django ----------------------------------------------------------------------------------------
 
 ROOT_URLCONF = "portal.urls"
@@ -291,11 +317,13 @@ ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 ACCOUNT_RATE_LIMITS = {
     "login": "",
     "login_failed": "",
+    "single_sign_on": "60/m/ip",
     "reset_password": "",
     "reset_password_from_key": "",
     "change_password": "5/m/user",
     "reauthenticate": "5/m/user",
 }
+SOCIALACCOUNT_ADAPTER = "portal.accounts.single_sign_on.ClosedAdapter"
 ACCOUNT_DEFAULT_HTTP_PROTOCOL = urlsplit(PUBLIC_URL).scheme
 MFA_ADAPTER = "portal.accounts.factors.FactorAdapter"
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]

@@ -6,7 +6,9 @@ from pathlib import Path
 
 FROM_OUTSIDE = ("DATABASE_URL",)
 for name in [
-    name for name in os.environ if name.startswith("GETSCREEN_") and not name.startswith("GETSCREEN_CONTRACT_")
+    name
+    for name in os.environ
+    if name.startswith(("GETSCREEN_", "OIDC_", "SSO_")) and not name.startswith("GETSCREEN_CONTRACT_")
 ]:
     del os.environ[name]
 os.environ.update(

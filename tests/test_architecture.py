@@ -43,6 +43,11 @@ PUBLIC = {
     "accounts/password/reset/key/done/": "says that it worked",
     "accounts/enrol/<str:token>/": "makes the first administrator, while there is none",
     "accounts/invite/<str:token>/": "the link an administrator hands to somebody who has no password or lost it",
+    "accounts/single-sign-on/": "the door, by the provider of single sign-on",
+    "accounts/single-sign-on/callback/": "the way back from that provider",
+    "accounts/signed-out/": "the way on to that provider, for those who are out here",
+    "accounts/waiting/": "tells somebody new that an administrator has to let them in",
+    "accounts/sign-in/<str:token>/": "the link of `manage.py sign_in_link`, for the day the provider is broken",
     "logo/<slug:digest>.png": "the helpdesk's logo, which the door shows as well",
     "branding/<slug:digest>.css": "the helpdesk's colour, which the door shows as well",
 }
@@ -214,8 +219,8 @@ def test_what_acts_knows_no_request(name):
 
 
 @pytest.mark.parametrize("path", [path for path in SOURCES if path.name != "views.py"], ids=relative)
-def test_only_the_client_imports_requests(path):
-    if not relative(path).startswith("portal/getscreen/"):
+def test_only_what_talks_to_other_servers_imports_requests(path):
+    if not relative(path).startswith(("portal/getscreen/", "portal/accounts/openid.py")):
         assert not {name for name in imports_of(path) if name.split(".")[0] == "requests"}
 
 

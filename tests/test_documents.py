@@ -69,7 +69,14 @@ def test_timings_are_those_of_the_client():
 def test_every_address_of_the_settings_that_is_connected_to_is_listed():
     source = (ROOT / "portal" / "settings.py").read_text(encoding="utf-8")
     named = set(re.findall(r'"((?!PUBLIC|STATIC)[A-Z_]+_URL)"', source))
-    assert named == {"GETSCREEN_API_URL", "GETSCREEN_PROXY_URL", "DATABASE_URL", "EMAIL_URL", "SYSLOG_URL"}
+    assert named == {
+        "GETSCREEN_API_URL",
+        "GETSCREEN_PROXY_URL",
+        "OIDC_PROXY_URL",
+        "DATABASE_URL",
+        "EMAIL_URL",
+        "SYSLOG_URL",
+    }
     assert all(f"`{name}`" in section("Where it connects to") for name in named)
 
 
@@ -78,6 +85,7 @@ REACHING = {
     "portal/getscreen/client.py": {"requests"},
     "portal/getscreen/transport.py": {"requests", "socket", "http.client"},
     "portal/getscreen/watch.py": {"socket"},
+    "portal/accounts/openid.py": {"requests"},
     "portal/audit/appending.py": {"socket"},
     "portal/audit/syslog.py": {"socket", "ssl"},
     "portal/audit/forwarding.py": {"socket"},

@@ -8,26 +8,30 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.internal.flows.login import get_authentication_records
 from allauth.account.internal.stagekit import clear_login
 from allauth.account.models import EmailAddress
+from allauth.core.exceptions import ImmediateHttpResponse, ReauthenticationRequired
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.core.mail import EmailMessage, send_mail
 from django.db import transaction
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from portal import audit, languages
-from portal.accounts import devices, factors, hashing, helpdesk, sessions, tries
+from portal.accounts import devices, factors, hashing, helpdesk, openid, sessions, tries
 from portal.accounts.models import User
 from portal.audit import strangers
 from portal.audit.kinds import Result
 
 logger = logging.getLogger(__name__)
 SHOWN_ON_BOARD = ("account/messages/password_changed.txt",)
+
+PAST_SSO_ONLY = ("socialaccount", "one_time_link")  # first steps that count where single sign-on is the only way in
 
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
@@ -84,14 +88,13 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         if request.user.is_anonymous:  # else it is their password asked again, which has a kind of its own
             strangers.record_each("signin.failed", result=Result.DENIED, actor_name=claimed_name(credentials))
 
-    def pre_login(self, request: HttpRequest, user: User, **about: Any) -> Any:
-        """Whom nobody has let in yet comes no further than somebody who is switched off."""
-        if user.awaits_approval:
-            clear_login(request)
-            return self.respond_user_inactive(request, user)
-        return super().pre_login(request, user, **about)
+    def pre_login(self, request: HttpRequest, user: User, **more: Any) -> HttpResponse | None:
+        """Every way in passes here: stop whoever may not come in, after they have proved who they are."""
+        return refusal(request, user)
 
     def login(self, request: HttpRequest, user: User) -> None:
+        if response := refusal(request, user):  # things may have changed while a code was looked for
+            raise ImmediateHttpResponse(response)
         try:
             with audit.writing():
                 super().login(request, user)
@@ -114,6 +117,13 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         super().logout(request)
         audit.record_anyway("signout", result=Result.OK, actor=user)
 
+    def get_logout_redirect_url(self, request: HttpRequest) -> str:
+        """Lead on to the provider's sign-out after a session that began there."""
+        records = get_authentication_records(request, request.user)
+        if openid.is_configured() and any(record.get("method") == "socialaccount" for record in records):
+            return reverse("signed_out")
+        return str(super().get_logout_redirect_url(request))
+
     def reauthenticate(self, user: User, password: str) -> bool:
         is_confirmed = bool(super().reauthenticate(user, password))
         if is_confirmed:
@@ -129,7 +139,16 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
     def is_reauthentication_required(self, *, app: str, **more: Any) -> bool:
         """Take a sign-in of a moment ago for the confirmation that changes of factors need."""
         needs = bool(super().is_reauthentication_required(app=app, **more))
-        return needs and not factors.is_fresh(self.request, factors.FRESH_SECONDS)
+        is_needed = needs and not factors.is_fresh(self.request, factors.FRESH_SECONDS)
+        if is_needed and factors.confirms_at_provider(self.request.user):
+            raise ReauthenticationRequired  # allauth asks nobody who has neither password nor factor
+        return is_needed
+
+    def get_reauthentication_methods(self, user: User) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = super().get_reauthentication_methods(user)
+        if not found and factors.confirms_at_provider(user):
+            return [{"id": "single_sign_on", "url": reverse("single_sign_on_confirm")}]
+        return found
 
     def send_notification_mail(
         self, template_prefix: str, user: User, context: dict[str, Any] | None = None, email: str | None = None
@@ -186,6 +205,22 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
             target_id=str(user.pk),
             target_label=user.username,
         )
+
+
+def refusal(request: HttpRequest, user: User) -> HttpResponse | None:
+    """Return the page for somebody who may not come in now, whatever they have shown; None for everybody else."""
+    records = get_authentication_records(request, user)
+    if not user.is_active:
+        reason, page = "disabled", "account_inactive"
+    elif user.awaits_approval:
+        reason, page = "awaits_approval", "account_waiting"
+    elif settings.SSO_ONLY and not (records and records[0].get("method") in PAST_SSO_ONLY):
+        reason, page = "single_sign_on_only", "account_login"
+    else:
+        return None
+    clear_login(request)
+    audit.record("signin.refused", result=Result.DENIED, actor=user, facts={"reason": reason})
+    return HttpResponseRedirect(reverse(page))
 
 
 def mail_change(user: User, what: str) -> None:

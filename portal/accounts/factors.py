@@ -17,6 +17,7 @@ from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.models import Authenticator
 from allauth.mfa.stages import AuthenticateStage
 from allauth.mfa.totp.internal.auth import SECRET_SESSION_KEY, generate_totp_secret
+from allauth.socialaccount.models import SocialAccount
 from django.conf import settings
 from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.core.exceptions import ValidationError
@@ -26,7 +27,7 @@ from django.utils.http import url_has_allowed_host_and_scheme, urlencode
 from django.utils.translation import gettext_lazy as _
 
 from portal import audit
-from portal.accounts import helpdesk, roles, seeds, sessions
+from portal.accounts import helpdesk, openid, roles, seeds, sessions
 from portal.accounts.models import User
 from portal.audit.kinds import Result
 
@@ -169,13 +170,22 @@ def is_fresh(request: HttpRequest, seconds: float) -> bool:
 def confirmation_page(request: HttpRequest, destination: str) -> str:
     """Return where the person confirms with what they have; the page to set up a factor if they have nothing."""
     user: User = request.user  # type: ignore[assignment]  # behind the sign-in
-    if not has_factor(user):
+    if confirms_at_provider(user):
+        name = "single_sign_on_confirm"
+    elif not has_factor(user):
         name = "account_reauthenticate" if user.has_usable_password() else "mfa_index"
     elif Authenticator.objects.filter(user_id=user.pk, type=Type.WEBAUTHN).exists():
         name = "mfa_reauthenticate_webauthn"
     else:
         name = "mfa_reauthenticate"
     return f"{reverse(name)}?{urlencode({'next': destination})}"
+
+
+def confirms_at_provider(user: Any) -> bool:
+    """Say whether a person has nothing to confirm with but a sign-in at the provider."""
+    if has_factor(user) or user.has_usable_password() or not openid.is_configured():
+        return False
+    return bool(SocialAccount.objects.filter(user_id=user.pk).exists())
 
 
 def remember_wanted_page(request: HttpRequest) -> None:

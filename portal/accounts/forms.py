@@ -3,6 +3,7 @@
 from typing import Any
 
 from allauth.account import forms as allauth
+from allauth.socialaccount.models import SocialAccount
 from django import forms
 from django.contrib.auth.forms import BaseUserCreationForm, UsernameField
 from django.core.exceptions import ValidationError
@@ -56,8 +57,11 @@ class ResetPasswordForm(WithoutPlaceholders, allauth.ResetPasswordForm):  # type
     users: list[User]
 
     def clean_email(self) -> str:
+        """Mail no link to those who come by single sign-on alone: a mailbox must not lead past the provider."""
         address = str(super().clean_email())
-        self.users = [user for user in self.users if not user.awaits_approval]
+        found = [user for user in self.users if not user.awaits_approval]
+        connected = set(SocialAccount.objects.filter(user__in=found).values_list("user_id", flat=True))
+        self.users = [user for user in found if user.has_usable_password() or user.pk not in connected]
         return address
 
     def save(self, request: HttpRequest, **more: Any) -> str:

@@ -25,6 +25,9 @@ SETTING_UP = frozenset(
         "mfa_activate_totp",
         "mfa_totp_qr",
         "mfa_add_webauthn",
+        "single_sign_on",
+        "single_sign_on_callback",
+        "single_sign_on_confirm",
     }
 )
 SHOWING = frozenset({"account_logout", "mfa_reauthenticate", "mfa_reauthenticate_webauthn"})

@@ -60,9 +60,9 @@ class User(AbstractUser):
 
 
 def administrators() -> models.QuerySet[User]:
-    """Active people who may open the administration."""
+    """People who may sign in and open the administration."""
     return User.objects.filter(
-        models.Q(is_superuser=True) | models.Q(groups__name=roles.ADMINISTRATOR), is_active=True
+        models.Q(is_superuser=True) | models.Q(groups__name=roles.ADMINISTRATOR), is_active=True, awaits_approval=False
     ).distinct()
 
 

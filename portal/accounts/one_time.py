@@ -6,6 +6,9 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, NamedTuple
 
+from allauth.account.adapter import get_adapter
+from allauth.account.internal.flows.login import record_authentication
+from allauth.account.utils import perform_login
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
@@ -114,6 +117,36 @@ def choose_password(request: HttpRequest, token: str) -> HttpResponse:
     data = request.POST if request.method == "POST" else None
     form = SetPasswordForm(link.user, data) if link and link.user else None
     return answer(request, CHOOSE_PASSWORD, token, form, {"person": link.user if link else None})
+
+
+@audit.writing()
+def spend_sign_in_link(token: str) -> User | None:
+    """End the link and return whose it was; None if somebody else was quicker."""
+    link = OneTimeLink.objects.valid(OneTimeLink.Purpose.SIGN_IN, token).select_related("user").first()
+    if link is None or link.user is None:
+        return None
+    link.delete()
+    return link.user
+
+
+@login_not_required
+@limited
+@require_http_methods(["GET", "POST"])
+def sign_in(request: HttpRequest, token: str) -> HttpResponse:
+    """Sign in by the link of `manage.py sign_in_link`, past single sign-on, but not past the second factor."""
+    if request.method != "POST" and OneTimeLink.objects.valid(OneTimeLink.Purpose.SIGN_IN, token).exists():
+        return render(request, "accounts/sign_in_link.html")
+    user = None
+    if request.method == "POST":
+        audit.ensure_writable()
+        user = spend_sign_in_link(token)
+    if user is None:
+        return refuse(request, CHOOSE_PASSWORD)
+    if request.user.is_authenticated:
+        get_adapter().logout(request)
+    record_authentication(request, user, "one_time_link")
+    response: HttpResponse = perform_login(request, user)
+    return response
 
 
 def address_of(token: str) -> str:

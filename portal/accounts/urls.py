@@ -8,6 +8,7 @@ from django.urls import path, re_path
 
 from portal.accounts import factor_views as factors
 from portal.accounts import one_time, views
+from portal.accounts import provider_pages as provider
 
 
 @login_not_required
@@ -17,6 +18,14 @@ def signup(request: HttpRequest) -> HttpResponse:
 
 urlpatterns = [
     path("login/", views.login, name="account_login"),
+    path("single-sign-on/", provider.start, name="single_sign_on"),
+    path("single-sign-on/callback/", provider.callback, name="single_sign_on_callback"),
+    path("single-sign-on/confirm/", provider.confirm, name="single_sign_on_confirm"),
+    path("single-sign-on/connect/", views.recorded(provider.connect), name="single_sign_on_connect"),
+    path("single-sign-on/disconnect/", views.recorded(provider.disconnect), name="single_sign_on_disconnect"),
+    path("sign-in/<str:token>/", one_time.sign_in, name="sign_in_link"),
+    path("signed-out/", provider.signed_out, name="signed_out"),
+    path("waiting/", provider.waiting, name="account_waiting"),
     path("logout/", allauth.logout, name="account_logout"),
     path("signup/", signup, name="account_signup"),
     path("inactive/", allauth.account_inactive, name="account_inactive"),
@@ -30,7 +39,7 @@ urlpatterns = [
     path("login/code/", views.recorded(factors.Authenticate.as_view()), name="mfa_authenticate"),
     path(
         "login/passkey/",
-        login_not_required(views.recorded(webauthn.LoginWebAuthnView.as_view())),
+        provider.closed(views.recorded(webauthn.LoginWebAuthnView.as_view())),
         name="mfa_login_webauthn",
     ),
     path("security/", factors.index, name="mfa_index"),
@@ -50,12 +59,12 @@ urlpatterns = [
     ),
     path("security/codes/", factors.ShowCodes.as_view(), name="mfa_view_recovery_codes"),
     path("security/codes/new/", views.recorded(factors.NewCodes.as_view()), name="mfa_generate_recovery_codes"),
-    path("password/change/", views.recorded(allauth.password_change), name="account_change_password"),
-    path("password/reset/", views.password_reset, name="account_reset_password"),
+    path("password/change/", views.change_password, name="account_change_password"),
+    path("password/reset/", provider.closed(views.password_reset), name="account_reset_password"),
     path("password/reset/done/", allauth.password_reset_done, name="account_reset_password_done"),
     re_path(
         r"^password/reset/key/(?P<uidb36>[0-9A-Za-z]+)-(?P<key>[0-9A-Za-z-]+)/$",
-        one_time.limited(views.recorded(views.PasswordResetFromKey.as_view())),
+        provider.closed(one_time.limited(views.recorded(views.PasswordResetFromKey.as_view()))),
         name="account_reset_password_from_key",
     ),
     path(
@@ -64,5 +73,5 @@ urlpatterns = [
         name="account_reset_password_from_key_done",
     ),
     path("enrol/<str:token>/", views.enrol, name="enrol"),
-    path("invite/<str:token>/", one_time.choose_password, name="choose_password"),
+    path("invite/<str:token>/", provider.closed(one_time.choose_password), name="choose_password"),
 ]

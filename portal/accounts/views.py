@@ -12,13 +12,13 @@ from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
 from portal import audit
-from portal.accounts import devices, one_time, tries
+from portal.accounts import devices, one_time, provider_pages, tries
 from portal.accounts.forms import EnrolmentForm, LoginForm, ResetPasswordForm
 from portal.accounts.models import OneTimeLink, User, administrators, lock_administrator_role
 from portal.audit import strangers
@@ -45,6 +45,8 @@ def recorded(view: View) -> View:
 @login_not_required
 def login(request: HttpRequest) -> HttpResponseBase:
     """allauth's page, which comes back with the typed name if signing in cannot be recorded."""
+    if request.method == "POST" and settings.SSO_ONLY:
+        return provider_pages.closed(allauth.login)(request)
     if request.method == "POST":
         typed = {"login": request.POST.get("login", "").replace("\x00", "")}
         context = {
@@ -68,6 +70,14 @@ def password_reset(request: HttpRequest) -> HttpResponseBase:
         request.form_page = ("account/password_reset.html", {"form": form})  # type: ignore[attr-defined]
     # For every address, or the answer would tell which of them are known.
     return recorded(limited_reset)(request)
+
+
+def change_password(request: HttpRequest) -> HttpResponseBase:
+    """allauth's page, for those who have a password. Who comes by single sign-on alone has none to change."""
+    user: User = request.user  # type: ignore[assignment]  # behind the sign-in
+    if not user.has_usable_password():
+        return redirect("mfa_index")
+    return recorded(allauth.password_change)(request)
 
 
 def is_address(text: str) -> bool:

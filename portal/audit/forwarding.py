@@ -46,6 +46,7 @@ TICK = 1.0  # seconds
 MICROSECONDS = 1_000_000
 SEVERITIES = {Result.DENIED: syslog.WARNING, Result.FAILED: syslog.WARNING, Result.UNKNOWN: syslog.WARNING}
 GRAVE = ("audit.verified", "audit.triggers")  # if they failed, the log may have been changed
+ALARMING = ("signin.link_made",)  # however it ended: somebody goes past the usual way in
 
 
 class Overtaken(Exception):
@@ -53,7 +54,7 @@ class Overtaken(Exception):
 
 
 def message_of(event: Event) -> syslog.Message:
-    grave = event.kind in GRAVE and event.result == Result.FAILED
+    grave = event.kind in ALARMING or (event.kind in GRAVE and event.result == Result.FAILED)
     where = event.content["sys"]
     return syslog.Message(
         syslog.CRITICAL if grave else SEVERITIES.get(Result(event.result or Result.OK), syslog.INFORMATIONAL),

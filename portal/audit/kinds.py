@@ -51,6 +51,23 @@ KINDS: dict[str, Kind] = {
     "signin.factor_failed": Kind(
         _("Wrong second step"), _("showed a second factor"), _("failed to show a second factor")
     ),
+    "signin.refused": Kind(
+        _("Refused sign-in"), _("signed in"), _("proved who they are and was not let in (%(reason)s)")
+    ),
+    "signin.closed": Kind(
+        _("Closed sign-in"), _("signed in"), _("tried to sign in past single sign-on, which is the only way")
+    ),
+    "signin.link_made": Kind(
+        _("Emergency link made"),
+        _("made a link with which %(target)s signs in"),
+        _("made a link with which %(target)s signs in past single sign-on"),
+    ),
+    "sso.failed": Kind(
+        _("Single sign-on failed"), _("signed in"), _("could not be signed in by the provider (%(reason)s)")
+    ),
+    "sso.connected": Kind(_("Single sign-on connected"), _("connected single sign-on with the own account")),
+    "sso.disconnected": Kind(_("Single sign-on disconnected"), _("took single sign-on off the own account")),
+    "sso.confirmed": Kind(_("Asked again at the provider"), _("confirmed by signing in at the provider again")),
     "signout": Kind(_("Sign-out"), _("signed out")),
     "session.ended": Kind(_("Session ended"), _("ended %(count)s other sessions of %(target)s")),
     "reauthentication.ok": Kind(_("Password asked again"), _("confirmed the password")),

@@ -178,6 +178,24 @@ accounts/invite/<str:token>/                             GET  anon=user.link_ref
     allowed=user.link_refused:denied
 accounts/invite/<str:token>/                             POST anon=user.link_refused:denied
     allowed=user.link_refused:denied
+accounts/single-sign-on/                                 GET
+accounts/single-sign-on/                                 POST
+accounts/single-sign-on/callback/                        GET
+accounts/single-sign-on/callback/                        POST
+accounts/signed-out/                                     GET
+accounts/signed-out/                                     POST
+accounts/single-sign-on/confirm/                         GET
+accounts/single-sign-on/confirm/                         POST
+accounts/single-sign-on/connect/                         GET
+accounts/single-sign-on/connect/                         POST
+accounts/single-sign-on/disconnect/                      GET
+accounts/single-sign-on/disconnect/                      POST
+accounts/waiting/                                        GET
+accounts/waiting/                                        POST
+accounts/sign-in/<str:token>/                            GET  anon=user.link_refused:denied
+    allowed=user.link_refused:denied
+accounts/sign-in/<str:token>/                            POST anon=user.link_refused:denied
+    allowed=user.link_refused:denied
 logo/<slug:digest>.png                                   GET
 logo/<slug:digest>.png                                   POST
 branding/<slug:digest>.css                               GET

@@ -214,7 +214,7 @@ def variables():
     """Every variable that settings.py reads, and what chooses the database's role before it."""
     source = "".join((ROOT / "portal" / name).read_text(encoding="utf-8") for name in ("settings.py", "ownership.py"))
     found = re.findall(
-        r'\b(?:text|secret|words|choice|flag|number|address|url_config|env\.get)\(\s*"([A-Z_]+)"', source
+        r'\b(?:text|secret|words|pairs|choice|flag|number|address|url_config|env\.get)\(\s*"([A-Z_]+)"', source
     )
     return set(found)
 
