@@ -17,12 +17,14 @@ from django.utils import timezone
 
 from invitations import operations, rhythm, sync
 from invitations.models import Snapshot
+from portal.accounts import sessions
 from portal.audit import tending
 from portal.getscreen import configured
 
 logger = logging.getLogger(__name__)
 
 RECOVER_EVERY = 15.0  # seconds
+TIDY_EVERY = 3600.0  # seconds
 ENOUGH_FAILURES = 5  # rounds, until another process may try
 
 
@@ -36,6 +38,7 @@ class Watcher:
         self.recovered_at: float | None = None
         self.not_before = self.stepped_back_until = 0.0  # on the monotonic clock
         self.failures = 0  # in a row
+        self.sessions_due = tending.Due(TIDY_EVERY)
 
     def start(self) -> None:
         self.thread.start()
@@ -59,7 +62,7 @@ class Watcher:
 
     def tick(self) -> None:
         """Say who looks, settle what was interrupted, tend the log, and run one round if it is due and our turn."""
-        for step in (close_old_connections, rhythm.here.write, self.recover, tending.tend, self.look):
+        for step in (close_old_connections, rhythm.here.write, self.recover, self.tidy, tending.tend, self.look):
             try:
                 step()
             except Exception:
@@ -70,6 +73,10 @@ class Watcher:
         if self.recovered_at is None or now - self.recovered_at >= RECOVER_EVERY:
             self.recovered_at = now
             operations.abandon_interrupted()
+
+    def tidy(self) -> None:
+        if self.sessions_due.now():
+            sessions.remove_old()
 
     def look(self) -> None:
         # The lease is asked for at every tick, whoever has it: that is also how its holder keeps it.

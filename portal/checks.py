@@ -122,6 +122,16 @@ def encryption_problems() -> Iterator[CheckMessage]:
 
 
 @register()
+def check_session_limits(**_: Any) -> list[CheckMessage]:
+    """Refuse an idle limit that could never act, because another one is shorter."""
+    hint = "Make SESSION_IDLE_ADMIN_MINUTES the shortest and SESSION_HOURS the longest of the three."
+    administrators, everybody = settings.SESSION_IDLE_ADMIN_MINUTES, settings.SESSION_IDLE_HOURS * 60
+    if administrators <= everybody <= settings.SESSION_HOURS * 60:
+        return []
+    return [Error("The limits of sessions contradict each other.", hint=hint, id="portal.E019")]
+
+
+@register()
 def check_proxies(**_: Any) -> list[CheckMessage]:
     if any(network.prefixlen == 0 for network in settings.TRUSTED_PROXIES):
         hint = "List the proxy's own addresses: anybody could choose the address that the audit log keeps."

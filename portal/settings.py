@@ -199,6 +199,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "portal.audit.origin.RememberOrigin",
     "portal.fetch_metadata.FetchMetadata",
+    "portal.accounts.middleware.SessionLimits",
     "portal.middleware.SignInRequired",
     "portal.accounts.middleware.RecordDenials",
     "portal.accounts.middleware.SecondFactorRequired",
@@ -413,7 +414,11 @@ SESSION_COOKIE_NAME = f"{COOKIE_PREFIX}sessionid"
 SESSION_COOKIE_SECURE = not INSECURE_HTTP
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
-SESSION_COOKIE_AGE = 12 * 60 * 60
+# From the sign-in on, and since the last thing that somebody did; polls do nothing. See `portal.accounts.sessions`.
+SESSION_HOURS = number("SESSION_HOURS", 12, least=1, most=24)
+SESSION_IDLE_HOURS = number("SESSION_IDLE_HOURS", 8, least=1, most=24)
+SESSION_IDLE_ADMIN_MINUTES = number("SESSION_IDLE_ADMIN_MINUTES", 30, least=5, most=24 * 60)
+SESSION_COOKIE_AGE = SESSION_HOURS * 60 * 60
 SESSION_EXPIRE_AT_BROWSER_CLOSE = True
 CSRF_COOKIE_NAME = f"{COOKIE_PREFIX}csrftoken"
 CSRF_COOKIE_SECURE = not INSECURE_HTTP

@@ -105,6 +105,12 @@ accounts/security/codes/                                  GET   302  404  404  4
 accounts/security/codes/                                  POST  302  405  405  405  405  405  405  405
 accounts/security/codes/new/                              GET   302  302  302  302  302  302  302  302
 accounts/security/codes/new/                              POST  302  302  302  302  302  302  302  302
+accounts/security/sessions/                               GET   302  200  200  200  200  200  200  200
+accounts/security/sessions/                               POST  302  405  405  405  405  405  405  405
+accounts/security/sessions/others/end/                    GET   302  302  302  302  302  302  302  302
+accounts/security/sessions/others/end/                    POST  302  302  302  302  302  302  302  302
+accounts/security/sessions/<slug:tag>/end/                GET   302  302  302  302  302  302  302  302
+accounts/security/sessions/<slug:tag>/end/                POST  302  302  302  302  302  302  302  302
 accounts/password/change/                                 GET   302  200  200  200  200  200  200  200
 accounts/password/change/                                 POST  302  200  200  200  200  200  200  200
 accounts/password/reset/                                  GET   200  200  200  200  200  200  200  200
@@ -171,6 +177,10 @@ admin/accounts/user/<id>/link/                            GET   302  403  403  4
 admin/accounts/user/<id>/link/                            POST  302  403  403  403  403  403  200  200
 admin/accounts/user/<id>/factors/                         GET   302  403  403  403  403  403  200  200
 admin/accounts/user/<id>/factors/                         POST  302  403  403  403  403  403  200  200
+admin/accounts/user/<id>/sessions/                        GET   302  403  403  403  403  403  200  200
+admin/accounts/user/<id>/sessions/                        POST  302  403  403  403  403  403  302  302
+admin/accounts/user/end-every-session/                    GET   302  403  403  403  403  403  302  302
+admin/accounts/user/end-every-session/                    POST  302  403  403  403  403  403  302  302
 admin/accounts/user/<path:object_id>/                     GET   302  403  403  403  403  403  302  302
 admin/accounts/user/<path:object_id>/change/              GET   302  403  403  403  403  403  200  200
 admin/accounts/user/<path:object_id>/change/              POST  302  403  403  403  403  403  200  200
@@ -355,6 +365,7 @@ class Cast:
         for pattern, value in {
             "<uid>-<key>": "1-set-password",
             "<slug:digest>": "0" * 64,
+            "<slug:tag>": "0" * 16,
             "<str:token>": "no-such-token",
             "<int:pk>": "1",
             "<path:content_type_id>": "1",

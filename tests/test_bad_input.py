@@ -94,7 +94,15 @@ VALUES = st.one_of(
 PATH_VALUES = st.one_of(
     st.sampled_from([value for value in FIXED if 0 < len(value) < 6000]), st.binary(min_size=1, max_size=40)
 )
-PARAMETERS = ("<slug:public_id>", "<int:seq>", "<int:pk>", "<str:token>", "<path:object_id>", "<path:content_type_id>")
+PARAMETERS = (
+    "<slug:public_id>",
+    "<slug:tag>",
+    "<int:seq>",
+    "<int:pk>",
+    "<str:token>",
+    "<path:object_id>",
+    "<path:content_type_id>",
+)
 
 
 @pytest.fixture

@@ -101,6 +101,8 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
                 forget_copied_addresses(user)
                 steps = factors.methods(request, user)
                 audit.record("signin.ok", result=Result.OK, actor=user, facts={"methods": steps})
+                request.session.pop(sessions.ENDED, None)
+                sessions.record_concurrent(user, request.session.session_key)
         except audit.Unavailable:
             request.user = AnonymousUser()  # Django has set it already, and the page that refuses would greet them
             raise
@@ -176,7 +178,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
             super().set_password(user, password)
             user.one_time_links.all().delete()  # whoever holds one could undo it
             audit.record("password.reset" if is_reset else "password.changed", result=Result.OK, actor=user)
-            sessions.end_others(user, by=user, but=self.request.session.session_key)
+            sessions.end_all(user, reason="password", by=user, keep=self.request.session.session_key)
 
     def get_reset_password_from_key_url(self, key: str) -> str:
         """Return the link for the mail, under the portal's own address whatever host was asked for."""

@@ -188,7 +188,7 @@ class NewCodes(recovery_codes.GenerateRecoveryCodesView):  # type: ignore[misc]
         with audit.writing():
             response: HttpResponse = super().form_valid(form)
             factors.record("factor.recovery_codes", user, by=user)
-            sessions.end_others(user, by=user, but=self.request.session.session_key)
+            sessions.end_all(user, reason="factor", by=user, keep=self.request.session.session_key)
         return response
 
 

@@ -221,13 +221,13 @@ def added(request: HttpRequest, authenticator: Authenticator, *, has_new_codes: 
     record("factor.added", user, by=user, facts={"type": WORDS[authenticator.type]})
     if has_new_codes:
         record("factor.recovery_codes", user, by=user)
-    sessions.end_others(user, by=user, but=request.session.session_key)
+    sessions.end_all(user, reason="factor", by=user, keep=request.session.session_key)
 
 
 def removed(request: HttpRequest, type: str) -> None:
     user: User = request.user  # type: ignore[assignment]  # behind the sign-in
     record("factor.removed", user, by=user, facts={"type": WORDS[Type(type)]})
-    sessions.end_others(user, by=user, but=request.session.session_key)
+    sessions.end_all(user, reason="factor", by=user, keep=request.session.session_key)
 
 
 def reset(user: User, *, by: Any) -> int:
@@ -236,7 +236,7 @@ def reset(user: User, *, by: Any) -> int:
     for authenticator in found:
         authenticator.delete()
         record("factor.removed", user, by=by, facts={"type": WORDS[authenticator.type]})
-    sessions.end_others(user, by=by)
+    sessions.end_all(user, reason="factor", by=by)
     return len(found)
 
 

@@ -2,7 +2,9 @@
 
 from collections.abc import Callable
 from http import HTTPStatus
+from typing import Any
 
+from django.contrib.auth import SESSION_KEY
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
@@ -10,7 +12,7 @@ from django.urls import reverse
 from django.utils.http import urlencode
 
 from portal import audit
-from portal.accounts import factors
+from portal.accounts import factors, sessions
 from portal.audit import strangers
 from portal.audit.kinds import Result
 from portal.audit.origin import path_of
@@ -31,6 +33,39 @@ SETTING_UP = frozenset(
     }
 )
 SHOWING = frozenset({"account_logout", "mfa_reauthenticate", "mfa_reauthenticate_webauthn"})
+
+
+# What pages ask for by themselves. None of it shows that somebody is there.
+AUTOMATIC = frozenset({"board_rows", "board_waiting", "invitation_live", "logo", "accent"})
+
+
+class SessionLimits:
+    """End a session that has reached a limit, whatever is asked for; note when somebody did something.
+
+    The session's row and the person are read for every request anyway; only activity costs a question,
+    once a minute.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        session: Any = request.session
+        if SESSION_KEY in session and request.user.is_authenticated:
+            row, user = session.row, request.user
+        else:
+            row, user = session.over, None
+        limit = sessions.limit_met(row, user or row.user) if row is not None else None
+        if limit is not None:
+            sessions.end_by_limit(request, row, limit)
+        return self.get_response(request)
+
+    def process_view(self, request: HttpRequest, view: object, args: object, kwargs: object) -> None:
+        row, match = request.session.row, request.resolver_match  # type: ignore[attr-defined]  # our own store
+        if row is None or match is None or match.url_name in AUTOMATIC:
+            return
+        if request.user.is_authenticated:
+            sessions.note_activity(row)
 
 
 class SecondFactorRequired:

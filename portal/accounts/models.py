@@ -118,6 +118,10 @@ LIFETIMES = {
 }
 
 
+DATA_FIELDS = ("session_data", "expire_date", "user")
+BEGINNING_FIELDS = ("created_at", "active_at", "ip", "user_agent")
+
+
 class Session(AbstractBaseSession):
     """A browser in which somebody is signed in. `active_at` is written at most once a minute; polls do not count."""
 
@@ -127,9 +131,20 @@ class Session(AbstractBaseSession):
     ip = models.GenericIPAddressField(null=True)
     user_agent = models.CharField(max_length=200, blank=True)
 
+    is_new = False  # whether it has just become somebody's
+
     class Meta(AbstractBaseSession.Meta):
         db_table = "accounts_session"
         default_permissions: ClassVar[tuple[str, ...]] = ()
+
+    def save(self, *, force_update: bool = False, **options: Any) -> None:
+        """Write the data of an existing session beside what is known of its activity.
+
+        Another request may have noted that in the meantime.
+        """
+        if force_update:
+            options["update_fields"] = DATA_FIELDS + (BEGINNING_FIELDS if self.is_new else ())
+        super().save(force_update=force_update, **options)
 
     @classmethod
     def get_session_store_class(cls) -> type[SessionBase]:

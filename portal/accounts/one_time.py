@@ -94,7 +94,7 @@ def spend_password_link(form: SetPasswordForm[User], token: str) -> User | None:
     form.user = user
     form.save()
     audit.record("user.link_used", result=Result.OK, actor=user, facts={"purpose": purpose})
-    sessions.end_others(user, by=user)
+    sessions.end_all(user, reason="password", by=user)
     return user
 
 

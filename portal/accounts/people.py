@@ -121,7 +121,7 @@ def disable(user: User, by: User) -> None:
         return
     OneTimeLink.objects.filter(user=user).delete()
     audit.record("user.disabled", **about(user, by), **changed("is_active", before=True))
-    sessions.end_others(user, by=by)
+    sessions.end_all(user, reason="disabled", by=by)
 
 
 def enable(user: User, by: User) -> None:
@@ -140,7 +140,13 @@ def approve(user: User, by: User) -> None:
 def end_sessions(user: User, by: User) -> None:
     refuse_oneself(user, by)
     refuse_greater(user, by)
-    sessions.end_others(user, by=by)
+    sessions.end_all(user, reason="administrator", by=by)
+
+
+def end_session(user: User, by: User, tag: str) -> None:
+    refuse_oneself(user, by)
+    refuse_greater(user, by)
+    sessions.end_one(user, tag, reason="administrator", by=by)
 
 
 def changed(name: str, *, before: bool) -> dict[str, Any]:

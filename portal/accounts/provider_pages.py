@@ -248,7 +248,7 @@ def disconnect(request: SignedInRequest) -> HttpResponse:
         found.delete()
         get_adapter().send_notification_mail("mfa/email/single_sign_on_disconnected", request.user)
         audit.record("sso.disconnected", result=Result.OK, actor=request.user)
-        sessions.end_others(request.user, by=request.user, but=request.session.session_key)
+        sessions.end_all(request.user, reason="provider", by=request.user, keep=request.session.session_key)
     return redirect("mfa_index")
 
 
@@ -336,7 +336,7 @@ def finish_connecting(request: HttpRequest, identity: Identity, kept: dict[str, 
             single_sign_on.connect(user, identity)
             get_adapter().send_notification_mail("mfa/email/single_sign_on_connected", user)
             audit.record("sso.connected", result=Result.OK, actor=user)
-            sessions.end_others(user, by=user, but=request.session.session_key)
+            sessions.end_all(user, reason="provider", by=user, keep=request.session.session_key)
     except IntegrityError:
         return refused(request, identity, user, "another_person")
     messages.success(request, _("Connected. From now on %(provider)s signs you in.") % {"provider": settings.OIDC_NAME})

@@ -230,7 +230,7 @@ def give_roles(user: User, identity: Identity) -> None:
     changes = {"groups": [sorted(before), sorted(after)]}
     facts = {"fields": ["groups"], "by": "single_sign_on"} | ({"kept_last_administrator": True} if is_last else {})
     audit.record("user.roles_changed", result=Result.OK, **about(user), facts=facts, details={"changes": changes})
-    sessions.end_others(user, by=user)
+    sessions.end_all(user, reason="roles", by=user)
 
 
 def about(user: User) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import path, re_path
 
 from portal.accounts import factor_views as factors
-from portal.accounts import one_time, views
+from portal.accounts import one_time, session_pages, views
 from portal.accounts import provider_pages as provider
 
 
@@ -59,6 +59,9 @@ urlpatterns = [
     ),
     path("security/codes/", factors.ShowCodes.as_view(), name="mfa_view_recovery_codes"),
     path("security/codes/new/", views.recorded(factors.NewCodes.as_view()), name="mfa_generate_recovery_codes"),
+    path("security/sessions/", session_pages.index, name="account_sessions"),
+    path("security/sessions/others/end/", views.recorded(session_pages.end_others), name="account_sessions_end_others"),
+    path("security/sessions/<slug:tag>/end/", views.recorded(session_pages.end_one), name="account_session_end"),
     path("password/change/", views.change_password, name="account_change_password"),
     path("password/reset/", provider.closed(views.password_reset), name="account_reset_password"),
     path("password/reset/done/", allauth.password_reset_done, name="account_reset_password_done"),

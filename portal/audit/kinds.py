@@ -70,6 +70,11 @@ KINDS: dict[str, Kind] = {
     "sso.confirmed": Kind(_("Asked again at the provider"), _("confirmed by signing in at the provider again")),
     "signout": Kind(_("Sign-out"), _("signed out")),
     "session.ended": Kind(_("Session ended"), _("ended %(count)s other sessions of %(target)s")),
+    "session.expired": Kind(_("Session expired"), _("was signed out by the %(limit)s limit of %(minutes)s minutes")),
+    "session.all_ended": Kind(_("Every session ended"), _("ended every session: %(count)s of %(people)s people")),
+    "session.concurrent": Kind(
+        _("In two networks at once"), _("signed in while being active in another network (%(count)s sessions)")
+    ),
     "reauthentication.ok": Kind(_("Password asked again"), _("confirmed the password")),
     "reauthentication.failed": Kind(
         _("Failed confirmation"), _("confirmed the password"), _("failed to confirm the password")

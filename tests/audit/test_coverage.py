@@ -157,6 +157,12 @@ accounts/security/codes/                                 GET
 accounts/security/codes/                                 POST
 accounts/security/codes/new/                             GET
 accounts/security/codes/new/                             POST
+accounts/security/sessions/                              GET
+accounts/security/sessions/                              POST
+accounts/security/sessions/others/end/                   GET
+accounts/security/sessions/others/end/                   POST
+accounts/security/sessions/<slug:tag>/end/               GET
+accounts/security/sessions/<slug:tag>/end/               POST
 accounts/password/change/                                GET
 accounts/password/change/                                POST invalid=reauthentication.failed:denied
     allowed=password.changed:ok,session.ended:ok
@@ -232,6 +238,10 @@ admin/accounts/user/<id>/link/                           GET
 admin/accounts/user/<id>/link/                           POST allowed=user.link_made:ok
 admin/accounts/user/<id>/factors/                        GET
 admin/accounts/user/<id>/factors/                        POST allowed=factor.reset:ok
+admin/accounts/user/<id>/sessions/                       GET
+admin/accounts/user/<id>/sessions/                       POST
+admin/accounts/user/end-every-session/                   GET
+admin/accounts/user/end-every-session/                   POST
 admin/accounts/user/<path:object_id>/                    GET
 admin/accounts/user/<path:object_id>/change/             GET
 admin/accounts/user/<path:object_id>/change/             POST allowed=user.disabled:ok,user.roles_changed:ok

@@ -47,7 +47,13 @@ FIXTURES: dict[str, tuple[Fixture, tuple[str, ...]]] = {
     "factor.confirmed": ({"facts": {"type": "passkey"}}, (OK,)),
     "access.fresh_factor_asked": (TILDA, (DENIED,)),
     "signout": ({}, (OK,)),
-    "session.ended": ({**LINA, "facts": {"count": 2}}, (OK,)),
+    "session.ended": ({**LINA, "facts": {"count": 2, "reason": "password"}}, (OK,)),
+    "session.expired": ({"facts": {"limit": "idle", "minutes": 30}}, (OK,)),
+    "session.all_ended": ({"facts": {"count": 12, "people": 9}}, (OK,)),
+    "session.concurrent": (
+        {"facts": {"count": 1, "same_browser": True}, "details": {"networks": ["192.0.2.7"]}},
+        (OK,),
+    ),
     "reauthentication.ok": ({}, (OK,)),
     "reauthentication.failed": ({}, (DENIED,)),
     "password.changed": ({}, (OK,)),
@@ -122,6 +128,7 @@ FIXTURES: dict[str, tuple[Fixture, tuple[str, ...]]] = {
 }
 SENTENCES = {
     ("session.ended", OK): "ended 2 other sessions of lina",
+    ("session.expired", OK): "was signed out by the idle limit of 30 minutes",
     ("signin.failed", DENIED): "tried to sign in as “lina”",
     ("password.reset_requested", FAILED): "asked for a password reset of lina, and the mail could not be sent",
     ("access.limited", DENIED): "was stopped at /admin/ after too many tries",

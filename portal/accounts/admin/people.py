@@ -31,7 +31,7 @@ from django.utils.translation import gettext_lazy as _
 from portal import audit
 from portal.accounts import people, roles, sessions
 from portal.accounts.adapter import forget_copied_addresses
-from portal.accounts.admin import person_pages
+from portal.accounts.admin import person_pages, session_pages
 from portal.accounts.admin.audited import AuditedAdmin, Changes
 from portal.accounts.models import OneTimeLink, User, administrators, lock_administrator_role
 
@@ -83,7 +83,9 @@ class NewPasswordForm(AdminPasswordChangeForm):  # type: ignore[type-arg]  # not
             field.required = True
 
 
-SESSION_ENDING = {"user.disabled", "user.password_set"}
+# Changes that end a person's sessions, and the word for it. What a role may do is asked on every request anyway.
+SESSION_ENDING = {"user.disabled": "disabled", "user.password_set": "password", "user.roles_changed": "roles"}
+LINK_ENDING = {"user.disabled", "user.password_set"}
 KINDS_OF_FIELDS = {"groups": "user.roles_changed", "password": "user.password_set"}
 
 
@@ -163,9 +165,12 @@ class UserAdmin(AuditedAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
 
     def log_change(self, request: HttpRequest, obj: User, message: Any) -> Any:  # type: ignore[override]
         entry = super().log_change(request, obj, message)
-        if SESSION_ENDING & set(self.kinds_changed(getattr(request, "audited_values", {}))):
+        kinds = self.kinds_changed(getattr(request, "audited_values", {}))
+        if LINK_ENDING & kinds.keys():
             OneTimeLink.objects.filter(user=obj).delete()  # whoever holds one could undo it
-            sessions.end_others(obj, by=request.user, but=request.session.session_key)
+        reasons = [reason for kind, reason in SESSION_ENDING.items() if kind in kinds]
+        if reasons:
+            sessions.end_all(obj, reason=reasons[0], by=request.user, keep=request.session.session_key)
         return entry
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> Any:
@@ -266,6 +271,8 @@ class UserAdmin(AuditedAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
             path("import/", wrap(person_pages.import_people), name="accounts_user_import"),
             path("<id>/link/", wrap(person_pages.link), name="accounts_user_link"),
             path("<id>/factors/", wrap(person_pages.factors), name="accounts_user_factors"),
+            path("<id>/sessions/", wrap(session_pages.of_person), name="accounts_user_sessions"),
+            path("end-every-session/", wrap(session_pages.end_everybodys), name="accounts_user_end_everybodys"),
         ]
         return [*pages, *super().get_urls()]
 

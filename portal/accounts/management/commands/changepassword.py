@@ -25,4 +25,4 @@ def record_password(user: User) -> None:
         target_id=str(user.pk),
         target_label=user.username,
     )
-    sessions.end_others(user)
+    sessions.end_all(user, reason="password")
