@@ -1,11 +1,15 @@
 # The suite, on SQLite and, where a server can be started, its database part on PostgreSQL. Called by `make test`.
 # Two halves run side by side, one per core; what drives browsers and real processes comes after them, with the machine
-# to itself. What walks every address is in the second half, without coverage: it would take twice as long to no end.
+# to itself, in two parts. What walks every address is in the second half, without coverage: that would take twice as
+# long to no end.
 set -eu
 BIN=${BIN:-.venv/bin}
-ALONE="tests/e2e tests/test_processes.py"
-WALKS="tests/test_access.py tests/test_alternate_paths.py tests/test_bad_input.py tests/test_csrf.py
-    tests/test_raw_requests.py"
+WALKS="tests/test_access.py tests/test_alternate_paths.py tests/test_bad_input.py tests/test_canary.py tests/test_csrf.py
+    tests/test_logs.py tests/test_raw_requests.py"
+# What says nothing about a database: the canonical form, the tree, messages, the verifier of exports, providers, passwords.
+PURE="tests/audit/test_canonical.py tests/audit/test_merkle.py tests/audit/test_syslog.py
+    tests/audit/test_verify_export.py tests/accounts/test_provider_answers.py tests/accounts/test_foreign_provider.py
+    tests/accounts/test_password_rules.py tests/accounts/test_hashing.py"
 said=$(mktemp)
 postgres=
 trap '[ -z "$postgres" ] || "$BIN/python" -m tests.postgres stop; rm -f "$said"' EXIT
@@ -19,12 +23,10 @@ fi
 second_half() {
     failed=
     if [ -n "$postgres" ]; then
-        # Without what asks no database: the canonical form, the tree, messages, and the verifier of exports.
         echo "On PostgreSQL:"
+        # shellcheck disable=SC2046,SC2086 # one word per path
         DATABASE_URL=$postgres "$BIN/python" -m pytest -q -p no:cacheprovider tests/invitations tests/accounts \
-            tests/audit tests/portal tests/crashes/test_kills.py --ignore=tests/audit/test_canonical.py \
-            --ignore=tests/audit/test_merkle.py --ignore=tests/audit/test_syslog.py \
-            --ignore=tests/audit/test_verify_export.py "$@" || failed=yes
+            tests/audit tests/portal tests/crashes/test_kills.py $(printf -- '--ignore=%s ' $PURE) "$@" || failed=yes
     fi
     echo "At every address:"
     # shellcheck disable=SC2086 # one word per path
@@ -36,10 +38,18 @@ second_half "$@" >"$said" 2>&1 &
 half=$!
 failed=
 # shellcheck disable=SC2086,SC2046
-"$BIN/python" -m pytest -q --cov --cov-report= $(printf -- '--ignore=%s ' $ALONE $WALKS) "$@" || failed="SQLite"
+"$BIN/python" -m pytest -q --cov --cov-report= --ignore=tests/e2e --ignore=tests/test_processes.py \
+    $(printf -- '--ignore=%s ' $WALKS) "$@" || failed="SQLite"
 wait "$half" || failed="$failed PostgreSQL or every address"
 cat "$said"
-# shellcheck disable=SC2086
-"$BIN/python" -m pytest -q --cov --cov-append --cov-report= $ALONE "$@" || failed="$failed browser"
+
+COVERAGE_FILE=.coverage.browser "$BIN/python" -m pytest -q -p no:cacheprovider --cov --cov-report= \
+    tests/e2e/test_[a-g]*.py "$@" >"$said" 2>&1 &
+half=$!
+"$BIN/python" -m pytest -q --cov --cov-append --cov-report= tests/e2e/test_[h-z]*.py tests/test_processes.py "$@" ||
+    failed="$failed browser"
+wait "$half" || failed="$failed browser"
+cat "$said"
 [ -z "$failed" ] || { echo "Failed: $failed"; exit 1; }
+"$BIN/python" -m coverage combine --quiet --append .coverage.browser
 "$BIN/python" -m coverage report --fail-under="${COVERAGE:-95}"
