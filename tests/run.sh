@@ -43,13 +43,13 @@ failed=
 wait "$half" || failed="$failed PostgreSQL or every address"
 cat "$said"
 
-COVERAGE_FILE=.coverage.browser "$BIN/python" -m pytest -q -p no:cacheprovider --cov --cov-report= \
-    tests/e2e/test_[a-g]*.py "$@" >"$said" 2>&1 &
+COVERAGE_FILE=.coverage-browser "$BIN/python" -m pytest -q -p no:cacheprovider --cov --cov-report= \
+    tests/e2e/test_[a-h]*.py "$@" >"$said" 2>&1 &
 half=$!
-"$BIN/python" -m pytest -q --cov --cov-append --cov-report= tests/e2e/test_[h-z]*.py tests/test_processes.py "$@" ||
+"$BIN/python" -m pytest -q --cov --cov-append --cov-report= tests/e2e/test_[i-z]*.py tests/test_processes.py "$@" ||
     failed="$failed browser"
 wait "$half" || failed="$failed browser"
 cat "$said"
 [ -z "$failed" ] || { echo "Failed: $failed"; exit 1; }
-"$BIN/python" -m coverage combine --quiet --append .coverage.browser
+"$BIN/python" -m coverage combine --quiet --append .coverage-browser
 "$BIN/python" -m coverage report --fail-under="${COVERAGE:-95}"
