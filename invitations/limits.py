@@ -7,23 +7,13 @@ that nobody has to wait for an outage that has ended.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from invitations.models import Invitation, Policy
 from invitations.refusals import LimitReached
 from portal import audit
 from portal.accounts import tallies
 from portal.accounts.models import User
+from portal.accounts.tallies import Limit
 from portal.audit.kinds import Result
-
-
-class Limit(NamedTuple):
-    """So many in so many seconds. The name stands in the audit log for ever."""
-
-    name: str
-    allowed: int
-    seconds: int
-
 
 FIELDS = {"connect": ("connects_per_ten_minutes", 10 * 60), "create": ("creates_per_hour", 60 * 60)}
 
@@ -50,8 +40,7 @@ def take(verb: str, *, by: User, invitation: Invitation | None) -> LimitReached 
     if taken.allowed:
         return None
     if tallies.take(f"{key}:told:{limit.allowed}", 1, taken.wait_seconds).allowed:
-        facts = {"limit": limit.name, "allowed": limit.allowed, "seconds": limit.seconds}
-        audit.record("limit.reached", result=Result.DENIED, actor=by, facts=facts)
+        audit.record("limit.reached", result=Result.DENIED, actor=by, facts=limit.facts)
     return LimitReached(f"limit_{verb}", taken.wait_seconds, invitation)
 
 

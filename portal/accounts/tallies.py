@@ -18,6 +18,19 @@ from portal.accounts.models import Tally
 OVER = datetime(2000, 1, 1, tzinfo=UTC)  # of a key that was never counted
 
 
+class Limit(NamedTuple):
+    """So many in so many seconds. The name stands in the audit log for ever."""
+
+    name: str
+    allowed: int
+    seconds: int
+
+    @property
+    def facts(self) -> dict[str, str | int]:
+        """What the event says that tells of reaching it."""
+        return {"limit": self.name, "allowed": self.allowed, "seconds": self.seconds}
+
+
 class Taken(NamedTuple):
     """Whether there was a place left. If not: in how many seconds there is one again, at least 1."""
 

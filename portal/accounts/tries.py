@@ -27,19 +27,12 @@ from portal import audit
 from portal.accounts import tallies
 from portal.accounts.hashing import Crowded
 from portal.accounts.models import Tally
+from portal.accounts.tallies import Limit
 from portal.audit.kinds import Result
 from portal.audit.origin import network_of
 
 HOUSEKEEPING = 300.0  # seconds between two removals of what is over, in one process
 _cleaned_at = -HOUSEKEEPING
-
-
-class Limit(NamedTuple):
-    """So many failures in so many seconds. The name stands in the audit log for ever."""
-
-    name: str
-    allowed: int
-    seconds: int
 
 
 QUARTER = 15 * 60
@@ -231,8 +224,7 @@ def note(counters: Sequence[Counter], about: dict[str, Any]) -> None:
 def record_reached(counters: Sequence[Counter], about: dict[str, Any]) -> None:
     for each, wait in reached_of(counters):
         if tallies.take(f"{each.key}:told", 1, wait).allowed:
-            facts = {"limit": each.limit.name, "allowed": each.limit.allowed, "seconds": each.limit.seconds}
-            audit.record_anyway("limit.reached", result=Result.DENIED, facts=facts, **about)
+            audit.record_anyway("limit.reached", result=Result.DENIED, facts=each.limit.facts, **about)
 
 
 def clean() -> None:

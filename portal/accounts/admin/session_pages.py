@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
-from django.contrib import admin, auth, messages
+from django.contrib import auth, messages
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -14,7 +14,7 @@ from django.views.decorators.http import require_http_methods
 
 from portal import audit
 from portal.accounts import factors, people, sessions
-from portal.accounts.admin.person_pages import find, show
+from portal.accounts.admin.person_pages import find, show, whole
 from portal.accounts.models import User
 
 
@@ -23,11 +23,8 @@ def of_person(request: Any, id: str) -> HttpResponse:  # what Django's admin cal
     """Show where a person is signed in; end one session, or all where the form names none."""
     user = find(request, id)
     if request.method == "GET":
-        context = {"title": _("Sessions"), "opts": User._meta, "person": user, "is_own": user == request.user}
-        places = sessions.places(user)
-        return render(
-            request, "admin/person_sessions.html", {**admin.site.each_context(request), **context, "places": places}
-        )
+        context = {"person": user, "is_own": user == request.user, "places": sessions.places(user)}
+        return render(request, "admin/person_sessions.html", whole(request, _("Sessions"), context))
     end(request, user, request.POST.get("session", ""))
     return redirect(request.path)
 
