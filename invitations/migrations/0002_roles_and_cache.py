@@ -20,8 +20,9 @@ def create_roles(apps, schema_editor):
         group, _ = group_model.objects.using(using).get_or_create(name=role)
         for name in names:
             label, codename = name.split(".")
+            # What comes with later tables is given by their migration.
             group.permissions.add(
-                permission_model.objects.using(using).get(content_type__app_label=label, codename=codename)
+                *permission_model.objects.using(using).filter(content_type__app_label=label, codename=codename)
             )
 
 

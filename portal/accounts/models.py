@@ -24,6 +24,10 @@ class User(AbstractUser):
 
     # Made by the first single sign-on of somebody whom an administrator has not let in yet.
     awaits_approval = models.BooleanField(_("awaits approval"), default=False)
+    uses_single_keys = models.BooleanField(_("single-key shortcuts"), default=True)
+    teams: models.ManyToManyField[Team, Membership] = models.ManyToManyField(
+        "Team", through="Membership", related_name="people", verbose_name=_("teams")
+    )
 
     class Meta(AbstractUser.Meta):
         permissions: ClassVar = [("administer", "Open the administration")]
@@ -57,6 +61,50 @@ class User(AbstractUser):
         names.update(self.groups.filter(permissions__isnull=False).values_list("name", flat=True))
         delivered = [name for name in roles.ROLES if name in names]
         return delivered + sorted(names.difference(delivered))
+
+
+class Team(models.Model):
+    """People who work on the same clients."""
+
+    name = models.CharField(_("name"), max_length=60)
+
+    class Meta:
+        ordering: ClassVar = ["name"]
+        verbose_name = _("team")
+        verbose_name_plural = _("teams")
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                Lower("name"),
+                name="accounts_team_name_unique",
+                violation_error_message=_("A team with this name exists already."),
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Membership(models.Model):
+    """One person in one team. Who leads it is told when nobody takes care of a client."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships", verbose_name=_("person"))
+    team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="memberships", verbose_name=_("team"))
+    is_lead = models.BooleanField(_("leads the team"), default=False)
+
+    class Meta:
+        verbose_name = _("member")
+        verbose_name_plural = _("members")
+        default_permissions: ClassVar[tuple[str, ...]] = ()
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["user", "team"],
+                name="accounts_membership_once",
+                violation_error_message=_("This person is in the team already."),
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user} in {self.team}"
 
 
 def administrators() -> models.QuerySet[User]:

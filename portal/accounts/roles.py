@@ -23,6 +23,7 @@ AUDIT_TEAM = "audit.view_team_events"
 AUDIT_ALL = "audit.view_all_events"
 ADMINISTER = "accounts.administer"
 
+_KEPT = {"accounts": ("team",), "invitations": ("outcome", "messagetemplate", "webhook")}  # by administrators alone
 _WORK = frozenset({SEE, SEE_CODES, CREATE, CONNECT, MANAGE_OWN})
 ROLES: dict[str, frozenset[str]] = {
     AGENT: _WORK | {AUDIT_OWN},
@@ -41,6 +42,8 @@ ROLES: dict[str, frozenset[str]] = {
         "invitations.view_invitation",
         "invitations.view_policy",
         "invitations.change_policy",
+        "invitations.view_delivery",
+        *(f"{app}.{verb}_{m}" for app, ms in _KEPT.items() for m in ms for verb in ("add", "change", "delete", "view")),
     },
 }
 

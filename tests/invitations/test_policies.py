@@ -13,6 +13,24 @@ from invitations.refusals import TicketMissing
 from tests.conftest import POLICY_LIMITS, Browser
 
 POLICY = "/admin/invitations/policy/1/change/"
+NOT_YET = {  # what nothing acts on yet stands on no page
+    "is_reason_enough",
+    "ticket_pattern",
+    "is_outcome_required",
+    "visibility",
+    "is_private_allowed",
+    "shared_link",
+    "supporter_name",
+    "expires_after_hours",
+    "orphaned_after_minutes",
+    "long_session_hours",
+    "escalate_page_seconds",
+    "escalate_webhook_seconds",
+    "escalate_mail_seconds",
+    "escalations_per_hour",
+    "quiet_from",
+    "quiet_until",
+}
 NAME = "Quillmere & Söhne"
 
 
@@ -23,7 +41,7 @@ def decide(**changes):
 
 def test_the_page_has_every_policy_there_is(admin, browser_of, vendor):
     Policy.load()
-    fields = {field.name for field in Policy._meta.fields} - {"id", "logo_digest"}
+    fields = {field.name for field in Policy._meta.fields} - {"id", "logo_digest"} - NOT_YET
     assert fields == set(PolicyForm.Meta.fields)
     page = browser_of(admin).get(POLICY).content.decode()
     assert {name for name in fields if f'name="{name}"' not in page} == set()
