@@ -241,7 +241,7 @@ class UserAdmin(AuditedAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
     def enable(self, request: HttpRequest, chosen: Any) -> None:
         self._do(request, chosen, people.enable)
 
-    @admin.action(description=_("Let the chosen people in"))
+    @admin.action(description=_("Approve the chosen people"))
     def approve(self, request: HttpRequest, chosen: Any) -> None:
         self._do(request, chosen, people.approve)
 
