@@ -101,8 +101,8 @@ TROUBLES = {
     "another_person": Trouble(
         gettext_lazy("That was another account"),
         gettext_lazy(
-            "You came back from %(provider)s as somebody else than the person who is signed in here. Nothing was "
-            "changed."
+            "You signed in at %(provider)s with an account that does not belong to this one here; it may open another. "
+            "Nothing was changed. Sign out at %(provider)s, then try again with the right account."
         ),
     ),
     "old_sign_in": Trouble(
@@ -167,7 +167,8 @@ def failed(request: HttpRequest, reason: str, page: str = "provider") -> HttpRes
 
 def trouble(request: HttpRequest, reason: str) -> HttpResponse:
     title, text = TROUBLES[reason]
-    context = {"title": title, "text": str(text) % {"provider": settings.OIDC_NAME}}
+    has_account = reason == "email_taken" and not settings.SSO_ONLY  # the provider would only refuse again
+    context = {"title": title, "text": str(text) % {"provider": settings.OIDC_NAME}, "has_account": has_account}
     return render(request, "accounts/single_sign_on_trouble.html", context, status=HTTPStatus.FORBIDDEN)
 
 

@@ -80,6 +80,7 @@ def test_no_address_leads_to_an_account_that_exists(provider, agent, anonymous, 
     answer = come(anonymous)
     assert answer.status_code == 403
     assert b"You have an account here already" in answer.content
+    assert b"Continue with" not in answer.content, "the provider would only be refused again"
     assert not is_in(anonymous)
     assert not SocialAccount.objects.exists()
 
