@@ -15,9 +15,13 @@ def main() -> None:
     from portal import ownership
 
     ownership.choose(sys.argv[1] if len(sys.argv) > 1 else "")
+    from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
 
-    execute_from_command_line(sys.argv)
+    try:
+        execute_from_command_line(sys.argv)
+    except ImproperlyConfigured as error:
+        sys.exit(str(error))  # it names the variable; where it was read helps nobody
 
 
 if __name__ == "__main__":

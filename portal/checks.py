@@ -149,7 +149,7 @@ def single_sign_on_problems() -> Iterator[CheckMessage]:
     needed = {"OIDC_ISSUER": settings.OIDC_ISSUER, "OIDC_CLIENT_ID": settings.OIDC_CLIENT_ID}
     missing = " and ".join(name for name, value in needed.items() if not value)
     if missing and (any(needed.values()) or settings.OIDC_CLIENT_SECRET or settings.OIDC_ROLES):
-        yield Error(f"Single sign-on is set in part: {missing} is missing.", hint=HOW_TO, id="portal.E013")
+        yield Error(f"Single sign-on is set in part. Missing: {missing}.", hint=HOW_TO, id="portal.E013")
     elif missing and settings.SSO_ONLY:
         hint = "Set a provider, or remove SSO_ONLY: nobody could sign in."
         yield Error("SSO_ONLY is on, and there is no single sign-on.", hint=hint, id="portal.E014")

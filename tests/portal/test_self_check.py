@@ -6,8 +6,8 @@ from ipaddress import ip_network
 
 import pytest
 from allauth.mfa.models import Authenticator
-from django.core.management import call_command
-from django.db import connection
+from django.core.management import CommandError, call_command
+from django.db import OperationalError, connection
 from django.utils import timezone
 
 from invitations.models import Snapshot
@@ -190,6 +190,15 @@ def test_the_command_says_it_all_and_how_it_ends(vendor, db, make_person, look):
     assert "      → Run `manage.py create_admin`." in out.getvalue()
     make_person("one", roles.ADMINISTRATOR)
     call_command("self_check", offline=True, stdout=out)
+
+
+def test_the_command_says_what_to_do_about_a_database_that_is_not_prepared(db, monkeypatch):
+    def run(**_):
+        raise OperationalError("no such table: audit_standing\nLINE 1: SELECT")
+
+    monkeypatch.setattr(self_check, "run", run)
+    with pytest.raises(CommandError, match=r"\(no such table: audit_standing\).*manage.py migrate"):
+        call_command("self_check", stdout=io.StringIO())
 
 
 def test_the_command_asks_nobody_offline(vendor, db, make_person, look):

@@ -79,6 +79,14 @@ def test_what_is_wrong_fails_with_the_variable_s_name_and_without_passwords():
         assert "hunter2" not in found["shown"], (name, value)
 
 
+def test_a_command_ends_with_one_line_about_what_is_wrong():
+    environment = {"PATH": os.environ["PATH"], "ENV_FILE": "none", "SECRET_KEY": KEY, "OIDC_ROLES": "helpdesk"}
+    command = [sys.executable, "manage.py", "self_check"]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == ["OIDC_ROLES must look like helpdesk=Agent, helpdesk-admins=Administrator."]
+
+
 def test_defaults_are_the_secure_ones():
     (found,) = load({})
     assert found["DEBUG"] is False

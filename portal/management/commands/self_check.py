@@ -3,7 +3,8 @@
 import argparse
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
 
 from portal import self_check
 
@@ -18,7 +19,13 @@ class Command(BaseCommand):
         parser.add_argument("--offline", action="store_true", help="ask neither Getscreen nor the mail server")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        findings = self_check.run(calls=not options["offline"])
+        try:
+            findings = self_check.run(calls=not options["offline"])
+        except DatabaseError as error:
+            reason = str(error).strip().partition("\n")[0]
+            raise CommandError(
+                f"The database cannot be used ({reason}). Check DATABASE_URL, and run `manage.py migrate` first."
+            ) from error
         for one in findings:
             self.stdout.write(f"{MARKS[one.state]} {one.topic}: {one.says}")
             if one.fix:
