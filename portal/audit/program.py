@@ -60,7 +60,9 @@ def digest(name: str, value: str) -> str:
 
 def shown(value: Any) -> str:
     """Return a value as text that differs when the value does, secrets included."""
-    return value.reveal() if isinstance(value, Secret) else repr(value)
+    if isinstance(value, Secret):
+        return value.reveal()
+    return repr(sorted(value, key=repr) if isinstance(value, (set, frozenset)) else value)
 
 
 def changed(before: dict[str, str], now: dict[str, str]) -> list[str]:

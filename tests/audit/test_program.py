@@ -64,6 +64,13 @@ def test_a_new_secret_key_does_not_make_every_secret_look_changed(db, settings):
     assert names() == [["POLL_SECONDS", "SECRET_KEY"]]
 
 
+@pytest.mark.parametrize("kind", [set, frozenset])
+def test_the_order_of_a_set_is_no_change(kind):
+    first, second = kind([8, 0]), kind([0, 8])
+    assert (first, repr(first)) != (second, repr(second)), "equal, and differently written"
+    assert program.shown(first) == program.shown(second)
+
+
 def test_the_release_is_no_setting(db, settings):
     program.started()
     settings.RELEASE = "9.9.9"
