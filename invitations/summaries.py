@@ -87,7 +87,8 @@ def markdown(heading: str, facts: list[tuple[str, str]], events: list[tuple[str,
 def marked(text: str) -> str:
     """Return `text` so that Markdown takes every character for itself, on one line of a list."""
     is_address = text.startswith(f"{settings.PUBLIC_URL}/") and not set(text) & set(" <>\n")
-    return text if is_address else MARKS.sub(r"\\\1", text).replace("\n", " \\\n  ")
+    lines = [MARKS.sub(r"\\\1", line) for line in text.split("\n") if line]
+    return text if is_address else "\\\n  ".join(lines)  # a backslash at the end of a line breaks it
 
 
 def html(heading: str, facts: list[tuple[str, str]], events: list[tuple[str, str]]) -> str:
