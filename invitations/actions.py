@@ -14,20 +14,20 @@ from typing import Any
 from django.core.exceptions import PermissionDenied
 from django.utils import timezone
 
-from invitations import adoption, observations
+from invitations import adoption, notes, observations
 from invitations.models import Entry, Invitation, Operation, Policy, Snapshot, Status
 from invitations.operations import facts_of, operation, succeed, targeted
 from invitations.refusals import (
     AlreadyClosed,
     Mismatch,
     NotCreated,
+    NoteChanged,
     NotJoined,
     OtherAccount,
     OutcomeUnknown,
     RecordingNotChosen,
     SentTwice,
     StatusUnknown,
-    TicketMissing,
     UnderWay,
 )
 from portal import audit
@@ -57,7 +57,14 @@ def may_manage(user: User, invitation: Invitation) -> bool:
     return user.has_perm(roles.MANAGE_OWN) and invitation.is_owned_by(user)
 
 
-def create(*, by: User, client_name: str = "", ticket: str = "", note: str = "", token: str = "") -> Invitation:
+def may_annotate(user: User) -> bool:
+    """Say whether `user` may change notes, tickets and outcomes: whoever works with clients. Each version stays."""
+    return any(user.has_perm(right) for right in (roles.CONNECT, roles.MANAGE_OWN, roles.MANAGE_ANY))
+
+
+def create(
+    *, by: User, client_name: str = "", ticket: str = "", reason: str = "", note: str = "", token: str = ""
+) -> Invitation:
     """Create an invitation. The same form (`token`) sent twice returns the same invitation.
 
     A create that may have reached the vendor is never sent again: it is looked for in the list,
@@ -68,11 +75,11 @@ def create(*, by: User, client_name: str = "", ticket: str = "", note: str = "",
     client = configured.client()
     if token and (twin := Operation.objects.filter(by=by, verb="create", token=token).first()):
         return result_of(twin)
-    if not ticket and Policy.load().is_ticket_required:
-        raise TicketMissing
+    notes.check_ticket(ticket=ticket, reason=reason)
     refuse_without_quota(by)
     known = list(Invitation.objects.of_account(client.fingerprint).open().values_list("vendor_id", flat=True))
-    facts: dict[str, Any] = {"client_name": client_name, "ticket": ticket, "note": note, "known_ids": known}
+    facts: dict[str, Any] = {"client_name": client_name, "ticket": ticket, "reason": reason, "note": note}
+    facts["known_ids"] = known
     try:
         with operation("create", by=by, account=client.fingerprint, token=token, **facts) as op:
             return call_create(client, op)
@@ -196,12 +203,22 @@ def rename(*, invitation: Invitation, by: User, client_name: str, token: str = "
             succeed(op)
 
 
-def close(*, invitation: Invitation, by: User, token: str = "") -> None:
-    """Close the invitation. Closing what is closed already is a success."""
+def close(
+    *, invitation: Invitation, by: User, outcome: str = "", note: str | None = None, seen: int = 0, token: str = ""
+) -> None:
+    """Close the invitation. Closing what is closed already is a success.
+
+    The outcome and the note, if they are given, are kept with it; `seen` as in `annotate`.
+    """
     if not may_manage(by, invitation):
         raise PermissionDenied
     if not invitation.is_open:
+        if outcome or note is not None:
+            annotate(invitation=invitation, by=by, outcome=outcome or None, note=note, seen=seen)
         return
+    notes.check_outcome(invitation, outcome)
+    if note is not None and note != invitation.note and notes.version(invitation) != seen:
+        raise NoteChanged(invitation)  # before anything is closed
     client = client_for(invitation)
     with operation("close", by=by, account=client.fingerprint, invitation=invitation, token=token) as op:
         confirmed(
@@ -209,9 +226,48 @@ def close(*, invitation: Invitation, by: User, token: str = "") -> None:
             lambda: is_gone(client, invitation),
         )
         with audit.writing():
-            save(invitation, status=Status.CLOSED, closed_at=timezone.now())
-            enter(invitation, Entry.Kind.CLOSED, by)
-            succeed(op)
+            changes: dict[str, Any] = {"status": Status.CLOSED, "closed_at": timezone.now()}
+            if note is not None:
+                # Closed is closed: words that somebody wrote while Getscreen thought stay as a version.
+                notes.revise(invitation, text=note, by=by, seen=notes.version(invitation))
+                changes["note"] = note
+            if outcome:
+                changes["outcome"] = outcome
+            save(invitation, **changes)
+            enter(invitation, Entry.Kind.CLOSED, by, detail=outcome)
+            succeed(op, facts={"outcome": outcome} if outcome else None)
+
+
+def annotate(
+    *,
+    invitation: Invitation,
+    by: User,
+    note: str | None = None,
+    seen: int = 0,
+    ticket: str | None = None,
+    reason: str | None = None,
+    outcome: str | None = None,
+) -> None:
+    """Keep a new note, ticket, reason or outcome; None leaves it as it is.
+
+    `seen` is the version of the note that the person has read. Raises NoteChanged if there is a newer one.
+    """
+    if not may_annotate(by):
+        raise PermissionDenied
+    if ticket is not None and (ticket != invitation.ticket or reason not in (None, invitation.reason)):
+        notes.check_ticket(ticket=ticket, reason=invitation.reason if reason is None else reason)
+    with audit.writing():
+        invitation.refresh_from_db(from_queryset=Invitation.objects.select_for_update())
+        wanted = {"ticket": ticket, "reason": reason, "outcome": outcome}
+        changes = {name: to for name, to in wanted.items() if to is not None and to != getattr(invitation, name)}
+        words = [text for text in changes.values() if text]
+        if note is not None and notes.revise(invitation, text=note, by=by, seen=seen):
+            changes["note"] = note
+        if changes:
+            save(invitation, **changes)
+            enter(invitation, Entry.Kind.NOTED, by, detail=" · ".join(words))
+            about = targeted(invitation, **changes)
+            audit.record("invitation.noted", result=Result.OK, actor=by, facts={"fields": sorted(changes)}, **about)
 
 
 def is_gone(client: Client, invitation: Invitation) -> bool:

@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
-from invitations.models import Invitation, Policy, Snapshot
+from invitations.models import Invitation, Outcome, Policy, Snapshot
 from invitations.policy_form import PolicyForm
 from portal.accounts.admin import AuditedAdmin, Changes
 
@@ -22,7 +22,11 @@ class PolicyAdmin(AuditedAdmin):
     form = PolicyForm
     readonly_fields = ("second_factor", "logo_now")
     fieldsets = (
-        (_("Clients"), {"fields": ("recording", "previews", "is_ticket_required")}),
+        (_("Clients"), {"fields": ("recording", "previews")}),
+        (
+            _("Tickets and outcomes"),
+            {"fields": ("is_ticket_required", "is_reason_enough", "ticket_pattern", "is_outcome_required")},
+        ),
         (_("Second factor"), {"fields": ("second_factor", "fresh_factor_minutes")}),
         (
             _("Limits"),
@@ -107,3 +111,11 @@ class InvitationAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not subscr
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
+
+
+@admin.register(Outcome)
+class OutcomeAdmin(AuditedAdmin):
+    """What people choose from when they close an invitation. What was chosen before keeps its words."""
+
+    list_display = ("name", "position", "is_offered")
+    search_fields = ("name",)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from invitations import observations
+from invitations import notes, observations
 from invitations.models import Entry, Invitation, Operation, Snapshot
 from invitations.operations import succeed
 from portal import audit
@@ -31,11 +31,12 @@ def own(op: Operation, remote: RemoteInvitation) -> Invitation:
     invitation.created_by = op.by
     invitation.created_by_name = op.by.display_name if op.by else ""
     invitation.is_external = False
-    invitation.ticket, invitation.note = op.ticket, op.note
+    invitation.ticket, invitation.reason, invitation.note = op.ticket, op.reason, op.note
     invitation.changed_in = Snapshot.bump()
     observations.apply(invitation, remote, at=now, precision=1)
     invitation.client_name = invitation.client_name or op.client_name
     invitation.save()
+    notes.begin(invitation)
     Entry.objects.create(
         invitation=invitation,
         kind=Entry.Kind.CREATED,

@@ -24,7 +24,8 @@ from portal.audit.keys import KeyUnusable
 
 BATCH = 500  # rows in memory
 TIMELINE = ("time", "what", "who", "up_to_seconds_after", "text")
-COLUMNS = ("closed", "created", "joined", "client", "system", "ticket", "note", "created_by", "taken_by", "invitation")
+SAID = ("ticket", "reason", "note", "outcome")
+COLUMNS = ("closed", "created", "joined", "client", "system", *SAID, "created_by", "taken_by", "invitation")
 
 
 @require_POST
@@ -96,7 +97,7 @@ class Table:
 
     def cells(self, invitation: Invitation) -> list[Any]:
         times = (invitation.closed_at, invitation.created_at, invitation.joined_at)
-        said = (invitation.client_name, invitation.client_os, invitation.ticket, invitation.note)
+        said = (getattr(invitation, name) for name in ("client_name", "client_os", *SAID))
         people = (invitation.created_by_name, invitation.taken_by_name)
         found: list[Any] = [at and at.isoformat() for at in times]
         found += [*said, *people, invitation.public_id]

@@ -173,6 +173,30 @@ WORDINGS: dict[str, Wording] = {
         _("Your team asks for a ticket with every invitation, so none was made."),
         _("Type its number and send the form again."),
     ),
+    "reason_missing": Wording(
+        422,
+        _("A ticket or a reason is missing"),
+        _("Your team asks for a ticket or a reason with every invitation, so none was made."),
+        _("Type one of them and send the form again."),
+    ),
+    "ticket_malformed": Wording(
+        422,
+        _("This is not a ticket of yours"),
+        _("Your team's tickets look different, so nothing was saved."),
+        _("Look at the number once more and send the form again."),
+    ),
+    "outcome_missing": Wording(
+        422,
+        _("Say how it ended"),
+        _("Your team asks for an outcome when an invitation is closed, so it stays open."),
+        _("Choose one and send the form again."),
+    ),
+    "note_changed": Wording(
+        409,
+        _("Somebody has changed this note meanwhile"),
+        _("Nothing was saved, so that no words are lost. Their note and yours stand below."),
+        _("Put both together and save again."),
+    ),
     "limit_connect": Wording(
         429,
         _("Too many connections in a short time"),

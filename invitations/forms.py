@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
-from invitations.models import NAME_LENGTH
+from invitations import notes, tickets
+from invitations.models import NAME_LENGTH, Invitation, Note, Outcome, Policy
 from portal.getscreen.parsing import clean
 
 
@@ -37,22 +39,105 @@ class NoteField(forms.CharField):
         return "\n".join(one_line(line) for line in text.splitlines()).strip()
 
 
+class SeenField(forms.IntegerField):
+    """The version of the note that somebody has read. What is no number is none that exists."""
+
+    widget = forms.HiddenInput
+
+    def __init__(self) -> None:
+        super().__init__(required=False, min_value=0, max_value=1_000_000)
+
+    def clean(self, value: object) -> int:
+        try:
+            return super().clean(value) or 0
+        except ValidationError:
+            return 0
+
+
+TICKET_REQUIRED = _("Your team asks for a ticket with every invitation. Type its number.")
 FIRST = forms.TextInput(attrs={"autofocus": True, "autocomplete": "off"})
 
 
-class CreateForm(forms.Form):
+class SentForm(forms.Form):
+    """A form that tells only what was sent: a field that is missing leaves things as they are."""
+
+    theirs: Note | None = None
+
+    @property
+    def told(self) -> dict[str, Any]:
+        return {name: value for name, value in self.cleaned_data.items() if name in self.data}
+
+    def clash(self, invitation: Invitation) -> None:
+        """Show the note somebody else has written meanwhile, and take it as seen when the form is sent again."""
+        self.theirs = invitation.notes.last()
+        self.data = {**self.data.dict(), "seen": str(notes.version(invitation))}  # type: ignore[attr-defined]
+
+
+class TicketForm(forms.Form):
+    """Ticket and, where the policy takes one instead, reason: asked for and checked as the policy says."""
+
+    def __init__(self, *args: Any, policy: Policy, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.policy = policy
+        ticket = self.fields["ticket"]
+        if policy.is_ticket_required and not policy.is_reason_enough:
+            ticket.required = True
+            ticket.error_messages["required"] = TICKET_REQUIRED
+        if policy.ticket_pattern:
+            shapes = " · ".join(tickets.alternatives(policy.ticket_pattern))
+            ticket.help_text = _("Such as %(shapes)s (# is a digit, @ a letter).") % {"shapes": shapes}
+        if not (policy.is_ticket_required and policy.is_reason_enough):
+            del self.fields["reason"]
+
+    def clean_ticket(self) -> str:
+        ticket: str = self.cleaned_data["ticket"]
+        if ticket and ticket != self.initial.get("ticket") and not tickets.fits(self.policy.ticket_pattern, ticket):
+            raise ValidationError(_("This is no ticket of your team's. Look at its number once more."))
+        return ticket
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        is_given = cleaned.get("ticket") or cleaned.get("reason") or "ticket" in self.errors
+        if "reason" in self.fields and "reason" not in self.errors and not is_given:
+            self.add_error("ticket", _("Type a ticket, or say below why there is none."))
+        return cleaned
+
+
+class CreateForm(TicketForm):
     client_name = OneLineField(label=_("Client name"), max_length=NAME_LENGTH, required=False, widget=FIRST)
     ticket = OneLineField(label=_("Ticket"), max_length=100, required=False)
+    reason = OneLineField(label=_("Reason, if there is no ticket"), max_length=200, required=False)
     note = NoteField(label=_("Note"), max_length=2000, required=False, help_text=_("Only your team sees it."))
     token = forms.CharField(max_length=64, required=False, widget=forms.HiddenInput)
 
-    FIELDS = ("client_name", "ticket", "note")
+    FIELDS = ("client_name", "ticket", "reason", "note")
 
-    def __init__(self, *args: Any, is_ticket_required: bool = False, **kwargs: Any) -> None:
+
+class NoteForm(SentForm, TicketForm):
+    """Ticket and note of an invitation. `seen` is the version of the note that the page has shown."""
+
+    ticket = OneLineField(label=_("Ticket"), max_length=100, required=False)
+    reason = OneLineField(label=_("Reason, if there is no ticket"), max_length=200, required=False)
+    note = NoteField(label=_("Note"), max_length=2000, required=False, help_text=_("Only your team sees it."))
+    seen = SeenField()
+
+
+class OutcomeForm(SentForm):
+    """How it ended, and the note."""
+
+    outcome = forms.ChoiceField(label=_("How did it end?"), required=False, widget=forms.RadioSelect)
+    note = NoteField(label=_("Note"), max_length=2000, required=False, help_text=_("Only your team sees it."))
+    seen = SeenField()
+
+    def __init__(self, *args: Any, is_required: bool, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        ticket = self.fields["ticket"]
-        ticket.required = is_ticket_required
-        ticket.error_messages["required"] = _("Your team asks for a ticket with every invitation. Type its number.")
+        now = self.initial.get("outcome", "")  # perhaps no longer offered
+        names = Outcome.objects.filter(is_offered=True).exclude(name=now).values_list("name", flat=True)
+        choices = [(name, name) for name in [*([now] if now else []), *names]]
+        outcome: Any = self.fields["outcome"]
+        outcome.required = is_required
+        outcome.error_messages["required"] = _("Your team asks how it ended. Choose one.")
+        outcome.choices = choices if is_required else [*choices, ("", _("Say nothing"))]
 
 
 class RenameForm(forms.Form):

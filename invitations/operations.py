@@ -104,7 +104,12 @@ def refuse_while_running(verb: str, *, by: User, invitation: Invitation) -> None
 
 def described(op: Operation) -> dict[str, Any]:
     """Return what an operation's events share: its reference, its target, and what somebody typed."""
-    typed = {"ticket": op.ticket, "note": op.note, "name": op.client_name if op.verb == "rename" else ""}
+    typed = {
+        "ticket": op.ticket,
+        "reason": op.reason,
+        "note": op.note,
+        "name": op.client_name if op.verb == "rename" else "",
+    }
     if op.invitation is None:
         about: dict[str, Any] = {"target_type": "invitation", "target_label": op.client_name, "details": typed}
     else:

@@ -10,7 +10,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator
 from django.utils.translation import gettext_lazy as _
 
-from invitations import branding, colours
+from invitations import branding, colours, tickets
 from invitations.models import Policy
 
 MOST = 10_000  # minutes, or times: beyond it a limit is none
@@ -35,6 +35,9 @@ class PolicyForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptabl
             "recording",
             "previews",
             "is_ticket_required",
+            "is_reason_enough",
+            "ticket_pattern",
+            "is_outcome_required",
             "fresh_factor_minutes",
             "connects_per_ten_minutes",
             "creates_per_hour",
@@ -44,6 +47,12 @@ class PolicyForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptabl
             "recording": _("Whether Getscreen records sessions. Each connection says so before it begins."),
             "previews": _("Small pictures of clients' desktops. Each look is an event of the audit log."),
             "is_ticket_required": _("No invitation is made without the number of a ticket."),
+            "is_reason_enough": _("Whoever has no ticket may say why instead. Only matters where a ticket is needed."),
+            "ticket_pattern": _(
+                "# is a digit, @ a letter, * any text once; a comma parts alternatives, such as INC#######, REQ######. "
+                "Empty accepts everything."
+            ),
+            "is_outcome_required": _("Whoever closes an invitation whose client has come says how it ended."),
             "fresh_factor_minutes": _(
                 "Whoever connects must have confirmed their second factor within so many minutes. 0 asks for no "
                 "confirmation."
@@ -61,6 +70,11 @@ class PolicyForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptabl
         for name in ("fresh_factor_minutes", "connects_per_ten_minutes", "creates_per_hour"):
             self.fields[name].validators.append(MaxValueValidator(MOST))
             self.fields[name].widget.attrs["max"] = MOST
+
+    def clean_ticket_pattern(self) -> str:
+        pattern = str(self.cleaned_data["ticket_pattern"])
+        tickets.validate_pattern(pattern)
+        return ", ".join(tickets.alternatives(pattern))
 
     def clean_accent(self) -> str:
         """Refuse a colour on which white text cannot be read, and name the nearest one on which it can."""

@@ -72,6 +72,33 @@ class TicketMissing(ActionRefused):
     status = 422
 
 
+class ReasonMissing(ActionRefused):
+    """The policy wants the number of a ticket or, without one, a reason."""
+
+    reason = "reason_missing"
+    status = 422
+
+
+class TicketMalformed(ActionRefused):
+    """The ticket looks like none of the team's."""
+
+    reason = "ticket_malformed"
+    status = 422
+
+
+class OutcomeMissing(ActionRefused):
+    """The policy wants to know how it ended before an invitation is closed."""
+
+    reason = "outcome_missing"
+    status = 422
+
+
+class NoteChanged(ActionRefused):
+    """Somebody has changed the note since the person saw it."""
+
+    reason = "note_changed"
+
+
 class RecordingNotChosen(ActionRefused):
     """The policy wants the person to say whether the session is recorded."""
 

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from invitations import branding, exports, views
+from invitations import branding, exports, note_views, views
 from invitations.alerts import alerts
 
 urlpatterns = [
@@ -19,6 +19,10 @@ urlpatterns = [
     path("invitations/<slug:public_id>/preview/", views.preview, name="invitation_preview"),
     path("invitations/<slug:public_id>/qr/", views.qr, name="invitation_qr"),
     path("invitations/<slug:public_id>/copied/", views.copied, name="invitation_copied"),
+    path("invitations/<slug:public_id>/note/", note_views.note, name="invitation_note"),
+    path("invitations/<slug:public_id>/note/versions/", note_views.versions, name="invitation_versions"),
+    path("invitations/<slug:public_id>/outcome/", note_views.outcome, name="invitation_outcome"),
+    path("invitations/<slug:public_id>/summary/", note_views.summary, name="invitation_summary"),
     path("invitations/<slug:public_id>/evidence/", exports.evidence, name="invitation_evidence"),
     path("history/", views.history, name="history"),
     path("history/export/", exports.history, name="history_export"),

@@ -18,12 +18,13 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from invitations import actions, rhythm
+from invitations import actions, notes, rhythm
 from invitations.board import Board, scope_of
 from invitations.context import health, policy_of, snapshot_of
-from invitations.forms import CreateForm, RenameForm
+from invitations.forms import CreateForm, OutcomeForm, RenameForm
 from invitations.models import Invitation, Policy, Status
 from invitations.presentation import Row, tag_of, timeline
+from invitations.refusals import NoteChanged
 from invitations.tokens import new_token, sound
 from portal import audit
 from portal.accounts import factors, roles
@@ -121,7 +122,7 @@ def find(request: SignedInRequest, public_id: str) -> Invitation:
 @require(roles.CREATE)
 def new(request: SignedInRequest) -> HttpResponse:
     """Create an invitation. A GET only pre-fills the form and never spends quota."""
-    rules = {"is_ticket_required": policy_of(request).is_ticket_required}
+    rules = {"policy": policy_of(request)}
     if request.method == "GET":
         initial = {name: request.GET.get(name, "").replace("\x00", "") for name in CreateForm.FIELDS}
         form = CreateForm(initial=initial | {"token": new_token()}, **rules)
@@ -176,6 +177,8 @@ def detail_context(request: SignedInRequest, invitation: Invitation) -> dict[str
         "ask_recording": policy.recording == Policy.Recording.ASK,
         "recording_note": recording_note(policy),
         "form_token": new_token(),
+        "may_annotate": actions.may_annotate(request.user),
+        "note_versions": notes.version(invitation) if invitation.note else 0,
     }
 
 
@@ -255,11 +258,20 @@ def rename(request: SignedInRequest, public_id: str) -> HttpResponse:
 @require(roles.MANAGE_OWN, roles.MANAGE_ANY)
 def close(request: SignedInRequest, public_id: str) -> HttpResponse:
     invitation = manageable(request, public_id)
-    context = {"invitation": invitation}
+    initial = {"outcome": invitation.outcome, "note": invitation.note, "seen": notes.version(invitation)}
+    is_required = notes.needs_outcome(invitation, policy_of(request))
+    form = OutcomeForm(request.POST if request.method == "POST" else None, initial=initial, is_required=is_required)
+    context = {"invitation": invitation, "form": form}
     if request.method == "GET":
         return render(request, "invitations/close.html", context)
+    if not form.is_valid():
+        return render(request, "invitations/close.html", context, status=HTTPStatus.UNPROCESSABLE_ENTITY)
     request.form_page = ("invitations/close.html", context)  # type: ignore[attr-defined]
-    actions.close(invitation=invitation, by=request.user)
+    try:
+        actions.close(invitation=invitation, by=request.user, **form.told)
+    except NoteChanged:
+        form.clash(invitation)
+        raise
     messages.success(request, _("The invitation for %(name)s is closed.") % {"name": invitation.display_name})
     return redirect("invitation", public_id=public_id)
 

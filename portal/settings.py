@@ -93,6 +93,19 @@ def address(name: str, default: str) -> str:
     return value
 
 
+def ticket_url(name: str) -> str:
+    """Return the address of a ticket with its place marked by `{ticket}`, or nothing."""
+    value = text(name)
+    try:
+        host = urlsplit(value).hostname if urlsplit(value).scheme in ("http", "https") else None
+    except ValueError:
+        host = None
+    if value and (not host or value.count("{ticket}") != 1 or "{" in host):
+        example = "https://tickets.example.org/{ticket}"
+        raise ImproperlyConfigured(f"{name} must be an address with one {{ticket}} behind its host, such as {example}.")
+    return value
+
+
 def url_config(name: str, parse: Callable[[str], dict[str, Any]], value: str, example: str) -> dict[str, Any]:
     """Return `value` as django-environ takes it apart. The message of its errors could quote a password."""
     try:
@@ -129,6 +142,7 @@ try:
     GETSCREEN_LINK_HOSTS = AllowedHosts.parse(words("GETSCREEN_LINK_HOSTS", ["getscreen.me"]))
 except ValueError as error:
     raise ImproperlyConfigured(f"GETSCREEN_LINK_HOSTS: {error}") from None
+TICKET_URL = ticket_url("TICKET_URL")
 POLL_SECONDS = number("POLL_SECONDS", 3, least=1, most=60)
 STALE_SECONDS = number("STALE_SECONDS", 300, least=30, most=86_400)
 IDLE_POLL_SECONDS = number("IDLE_POLL_SECONDS", 15, least=1, most=300)

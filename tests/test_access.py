@@ -18,7 +18,7 @@ import pytest
 from django.contrib.auth.models import Group
 from django.urls import URLPattern, get_resolver
 
-from invitations.models import Invitation, Policy, Status
+from invitations.models import Invitation, Outcome, Policy, Status
 from portal import audit
 from portal.accounts import roles
 from portal.accounts.admin.role_table import permissions_for
@@ -61,6 +61,14 @@ invitations/<slug:public_id>/rename/                      GET   302  403  200  4
 invitations/<slug:public_id>/rename/                      POST  302  403  302  403  302  403  302  302
 invitations/<slug:public_id>/close/                       GET   302  403  200  403  200  403  200  200
 invitations/<slug:public_id>/close/                       POST  302  403  302  403  302  403  302  302
+invitations/<slug:public_id>/note/                        GET  302  403  200  200  200  403  200  200
+invitations/<slug:public_id>/note/                        POST 302  403  302  302  302  403  302  302
+invitations/<slug:public_id>/note/versions/               GET  302  403  200  200  200  200  200  200
+invitations/<slug:public_id>/note/versions/               POST 302  405  405  405  405  405  405  405
+invitations/<slug:public_id>/outcome/                     GET  302  403  200  200  200  403  200  200
+invitations/<slug:public_id>/outcome/                     POST 302  403  302  302  302  403  302  302
+invitations/<slug:public_id>/summary/                     GET  302  403  200  200  200  200  200  200
+invitations/<slug:public_id>/summary/                     POST 302  405  405  405  405  405  405  405
 invitations/<slug:public_id>/preview/                     GET   302  403  200  200  200  403  200  200
 invitations/<slug:public_id>/preview/                     POST  302  405  405  405  405  405  405  405
 invitations/<slug:public_id>/copied/                      GET   302  405  405  405  405  405  405  405
@@ -214,6 +222,15 @@ admin/invitations/policy/<path:object_id>/change/         POST  302  403  403  4
 admin/invitations/policy/<path:object_id>/history/        GET   302  403  403  403  403  403  200  200
 admin/invitations/policy/<path:object_id>/delete/         GET   302  403  403  403  403  403  403  403
 admin/invitations/policy/<path:object_id>/delete/         POST  302  403  403  403  403  403  403  403
+admin/invitations/outcome/                                GET  302  403  403  403  403  403  200  200
+admin/invitations/outcome/add/                            GET  302  403  403  403  403  403  200  200
+admin/invitations/outcome/add/                            POST 302  403  403  403  403  403  200  200
+admin/invitations/outcome/<path:object_id>/               GET  302  403  403  403  403  403  302  302
+admin/invitations/outcome/<path:object_id>/change/        GET  302  403  403  403  403  403  200  200
+admin/invitations/outcome/<path:object_id>/change/        POST 302  403  403  403  403  403  200  200
+admin/invitations/outcome/<path:object_id>/history/       GET  302  403  403  403  403  403  200  200
+admin/invitations/outcome/<path:object_id>/delete/        GET  302  403  403  403  403  403  200  200
+admin/invitations/outcome/<path:object_id>/delete/        POST 302  403  403  403  403  403  302  302
 admin/invitations/invitation/                             GET   302  403  403  403  403  403  200  200
 admin/invitations/invitation/add/                         GET   302  403  403  403  403  403  403  403
 admin/invitations/invitation/add/                         POST  302  403  403  403  403  403  403  403
@@ -260,6 +277,7 @@ NEEDS = {
     "invitations/new/": {roles.CREATE},
     f"{HERE}connect/": {roles.CONNECT},
     **{f"{HERE}{part}/": {roles.MANAGE_OWN, roles.MANAGE_ANY} for part in ("rename", "close")},
+    **{f"{HERE}{part}/": {roles.CONNECT, roles.MANAGE_OWN, roles.MANAGE_ANY} for part in ("note", "outcome")},
     **{f"{HERE}{part}/": {roles.SEE_CODES} for part in ("preview", "copied", "qr")},
     f"{HERE}evidence/": {roles.AUDIT_ALL},
     **{f"audit/{part}/": {roles.AUDIT_ALL} for part in ("export", "verify")},
@@ -356,7 +374,7 @@ class Cast:
         return [f"/{route}".replace("<slug:public_id>", public_id) for public_id in found]
 
     def path(self, route: str) -> str:
-        rows = {"group": Group, "event": Event, "policy": Policy, "invitation": Invitation}
+        rows = {"group": Group, "event": Event, "policy": Policy, "invitation": Invitation, "outcome": Outcome}
         model = rows.get(route.split("/")[2]) if route.count("/") > 2 else None
         if model is Event:
             audit.record("signout")

@@ -12,6 +12,7 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from invitations import tickets
 from portal.accounts import roles
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class InvitationQuerySet(models.QuerySet["Invitation"]):
         rows = self.filter(status=Status.CLOSED).order_by("-closed_at", "-pk")
         if not query:
             return rows
-        fields = ("client_name", "ticket", "created_by_name", "taken_by_name", "note")
+        fields = ("client_name", "ticket", "created_by_name", "taken_by_name", "note", "reason", "outcome")
         found = Q.create([(f"{field}__icontains", query) for field in fields], connector=Q.OR)
         digits = "".join(query.split())
         return rows.filter(found | Q(code__contains=digits) if may_see_codes and digits.isdigit() else found)
@@ -179,6 +180,11 @@ class Invitation(models.Model):
     def code_grouped(self) -> str:
         """The code in groups of three with no-break spaces, to read aloud."""
         return "\u00a0".join(self.code[i : i + 3] for i in range(0, len(self.code), 3))
+
+    @property
+    def ticket_url(self) -> str:
+        """The ticket's address in the ticket system, if one is configured."""
+        return tickets.link(self.ticket)
 
     @property
     def masked_code(self) -> str:

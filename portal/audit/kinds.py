@@ -165,6 +165,9 @@ KINDS: dict[str, Kind] = {
         _("closed the invitation for %(target)s"),
         _("tried to close the invitation for %(target)s"),
     ),
+    "invitation.noted": Kind(
+        _("Note or ticket changed"), _("changed note, ticket or outcome of the invitation for %(target)s")
+    ),
     "invitation.preview": Kind(
         _("Preview viewed"), _("looked at the desktop of %(target)s"), _("tried to look at the desktop of %(target)s")
     ),

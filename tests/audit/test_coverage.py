@@ -31,7 +31,9 @@ FORMS: dict[str, tuple[dict[str, str], dict[str, str]]] = {
     "invitations/new/": ({"client_name": "Tilda"}, {"client_name": "x" * 500}),
     f"{HERE}rename/": ({"client_name": "Bo"}, {"client_name": "x" * 500}),
     f"{HERE}connect/": ({}, {}),
-    f"{HERE}close/": ({}, {}),
+    f"{HERE}close/": ({}, {"outcome": "?"}),
+    f"{HERE}note/": ({"note": "calls back"}, {"note": "x" * 5000}),
+    f"{HERE}outcome/": ({"outcome": "Solved"}, {"outcome": "?"}),
     "audit/export/": ({"form": "jsonl"}, {"form": "?"}),
     f"{HERE}copied/": ({"what": "code"}, {"what": "everything"}),
     "accounts/login/": ({"login": "tom", "password": PASSWORD}, {"login": "tom", "password": "wrong"}),
@@ -51,6 +53,9 @@ FORMS: dict[str, tuple[dict[str, str], dict[str, str]]] = {
     f"{USER}<path:object_id>/change/": ({"username": "tom", "email": "tom@example.org"}, {"username": ""}),
     f"{GROUP}add/": ({"name": "Second line", "actions": "invitations.see_board"}, {"name": "", "actions": "?"}),
     f"{GROUP}<path:object_id>/change/": ({"actions": "invitations.see_board"}, {"actions": "accounts.administer"}),
+    "admin/invitations/outcome/add/": ({"name": "Referred", "position": "9"}, {"name": ""}),
+    "admin/invitations/outcome/<path:object_id>/change/": ({"name": "Cured", "position": "1"}, {"name": ""}),
+    "admin/invitations/outcome/<path:object_id>/delete/": ({"post": "yes"}, {}),
     POLICY: (POLICY_LIMITS | {"helpdesk_name": "Desk", "recording": "off", "previews": "click"}, {"helpdesk_name": ""}),
 }
 PUBLIC_FORMS = ("accounts/login/", "accounts/password/reset/")  # for those who are not signed in
@@ -111,6 +116,16 @@ invitations/<slug:public_id>/close/                      POST
     refused=invitation.close:?,invitation.close:failed
     silent=invitation.close:?,invitation.close:unknown
     allowed=invitation.close:?,invitation.close:ok
+invitations/<slug:public_id>/note/                       GET
+invitations/<slug:public_id>/note/                       POST
+    allowed=invitation.noted:ok
+invitations/<slug:public_id>/note/versions/              GET
+invitations/<slug:public_id>/note/versions/              POST
+invitations/<slug:public_id>/outcome/                    GET
+invitations/<slug:public_id>/outcome/                    POST
+    allowed=invitation.noted:ok
+invitations/<slug:public_id>/summary/                    GET
+invitations/<slug:public_id>/summary/                    POST
 invitations/<slug:public_id>/preview/                    GET
     refused=invitation.preview:failed
     silent=invitation.preview:failed
@@ -275,6 +290,15 @@ admin/invitations/policy/<path:object_id>/change/        POST allowed=policy.cha
 admin/invitations/policy/<path:object_id>/history/       GET
 admin/invitations/policy/<path:object_id>/delete/        GET  allowed=access.denied:denied
 admin/invitations/policy/<path:object_id>/delete/        POST allowed=access.denied:denied
+admin/invitations/outcome/                               GET
+admin/invitations/outcome/add/                           GET
+admin/invitations/outcome/add/                           POST allowed=admin.added:ok
+admin/invitations/outcome/<path:object_id>/              GET
+admin/invitations/outcome/<path:object_id>/change/       GET
+admin/invitations/outcome/<path:object_id>/change/       POST allowed=admin.changed:ok
+admin/invitations/outcome/<path:object_id>/history/      GET
+admin/invitations/outcome/<path:object_id>/delete/       GET
+admin/invitations/outcome/<path:object_id>/delete/       POST allowed=admin.deleted:ok
 admin/invitations/invitation/                            GET
 admin/invitations/invitation/add/                        GET  allowed=access.denied:denied
 admin/invitations/invitation/add/                        POST allowed=access.denied:denied

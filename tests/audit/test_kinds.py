@@ -91,6 +91,7 @@ FIXTURES: dict[str, tuple[Fixture, tuple[str, ...]]] = {
     "invitation.connect": ({**TILDA, "up": {"host": "go.getscreen.me", "ms": 40}}, (DENIED, FAILED, UNKNOWN, OK)),
     "invitation.rename": (RENAMED, (DENIED, FAILED, UNKNOWN, OK)),
     "invitation.close": (TILDA, (DENIED, FAILED, UNKNOWN, OK)),
+    "invitation.noted": ({**TILDA, "facts": {"fields": ["note", "ticket"]}}, (OK,)),
     "invitation.preview": ({**TILDA, "up": {}}, (FAILED, OK)),
     "invitation.revealed": ({**TILDA, "facts": {"what": "code"}}, (OK,)),
     "invitation.qr": (TILDA, (OK,)),

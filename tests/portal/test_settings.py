@@ -57,6 +57,10 @@ WRONG = [
     ("POLL_SECONDS", "-3"),
     ("POLL_SECONDS", "2.5"),
     ("POLL_SECONDS", "often"),
+    ("TICKET_URL", "tickets.example.org/{ticket}"),
+    ("TICKET_URL", "https://{ticket}.example.org/"),
+    ("TICKET_URL", "https://tickets.example.org/"),
+    ("TICKET_URL", "javascript:alert({ticket})"),
     ("TIME_ZONE", "Mars/Olympus"),
     ("DATABASE_URL", "not an address"),
     ("DATABASE_URL", "mysql://portal:hunter2@db/portal"),
@@ -222,7 +226,8 @@ def variables():
     """Every variable that settings.py reads, and what chooses the database's role before it."""
     source = "".join((ROOT / "portal" / name).read_text(encoding="utf-8") for name in ("settings.py", "ownership.py"))
     found = re.findall(
-        r'\b(?:text|secret|words|pairs|choice|flag|number|address|url_config|env\.get)\(\s*"([A-Z_]+)"', source
+        r'\b(?:text|secret|words|pairs|choice|flag|number|address|ticket_url|url_config|env\.get)\(\s*"([A-Z_]+)"',
+        source,
     )
     return set(found)
 
