@@ -6,13 +6,14 @@ import re
 from pathlib import Path
 
 import pytest
+from django import forms
 from django.apps import apps
 from django.conf import settings
 from django.core.management import get_commands
 from django.db import connection
 
 from invitations import branding
-from invitations.forms import CreateForm, RenameForm
+from invitations.forms import CreateForm, NoteForm, OutcomeForm, RenameForm
 from invitations.models import Policy
 from portal.accounts import imports, passwords, tries
 from portal.accounts.factors import FRESH_SECONDS
@@ -68,7 +69,7 @@ def test_timings_are_those_of_the_client():
 
 def test_every_address_of_the_settings_that_is_connected_to_is_listed():
     source = (ROOT / "portal" / "settings.py").read_text(encoding="utf-8")
-    named = set(re.findall(r'"((?!PUBLIC|STATIC)[A-Z_]+_URL)"', source))
+    named = set(re.findall(r'"((?!PUBLIC|STATIC|TICKET)[A-Z_]+_URL)"', source))
     assert named == {
         "GETSCREEN_API_URL",
         "GETSCREEN_PROXY_URL",
@@ -158,11 +159,11 @@ def test_tables_that_are_said_to_be_unused_are_empty_after_a_sign_in(agent, anon
             assert cursor.fetchone() == (0,), table
 
 
-@pytest.mark.parametrize("form", [CreateForm, RenameForm])
+@pytest.mark.parametrize("form", [CreateForm, NoteForm, OutcomeForm, RenameForm])
 def test_every_field_that_an_agent_fills_in_has_its_rule(form):
     told = rows("What may be typed")
-    for name, field in form().fields.items():
-        if not field.widget.is_hidden:
+    for name, field in form.base_fields.items():
+        if not field.widget.is_hidden and isinstance(field, forms.CharField):
             assert f"{field.max_length} characters" in told[name][0], name
 
 
