@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import wraps
+from http import HTTPStatus
 from typing import Any
 
 from allauth.account import views as allauth
@@ -15,10 +16,11 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_post_parameters
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_POST
 
 from portal import audit
 from portal.accounts import devices, one_time, provider_pages, tries
+from portal.accounts.access import SignedInRequest
 from portal.accounts.forms import EnrolmentForm, LoginForm, ResetPasswordForm
 from portal.accounts.models import OneTimeLink, User, administrators, lock_administrator_role
 from portal.audit import strangers
@@ -40,6 +42,13 @@ def recorded(view: View) -> View:
         return view(request, *args, **kwargs)
 
     return guarded
+
+
+@require_POST
+def keys(request: SignedInRequest) -> HttpResponse:
+    """Save whether single keys do anything for this person, on every device."""
+    User.objects.filter(pk=request.user.pk).update(uses_single_keys="on" in request.POST)
+    return HttpResponse(status=HTTPStatus.NO_CONTENT)
 
 
 @login_not_required

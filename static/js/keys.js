@@ -1,6 +1,7 @@
-// Single-key shortcuts: n, /, j, k, c, ?. Off in fields and dialogs; a session cookie remembers that they are switched off.
+// Single-key shortcuts: what is marked [data-key], and in a row j, k, o, c, s. Off in fields, dialogs and menus, and for who does not want them.
 const choice = document.getElementById("keys-on");
 const isTyping = (element) => element.closest?.("input, textarea, select, [contenteditable]");
+const inRow = { c: "button.code", o: ".act-connect", s: "[data-share]" };
 
 function move(row, step) {
   const rows = [...document.querySelectorAll(".row")];
@@ -13,16 +14,13 @@ addEventListener("keydown", (event) => {
   if (!choice?.checked || document.querySelector("dialog[open], :popover-open")) return;
   const row = document.activeElement.closest(".row");
   if (event.key === "j" || event.key === "k") return move(row, event.key === "j" ? 1 : -1);
-  if (event.key === "c") return row?.querySelector("button.code")?.click();
-  const target = document.querySelector(`[data-key="${CSS.escape(event.key)}"]`);
+  if (event.repeat) return; // a key that is held must not connect twice
+  const target = row?.querySelector(inRow[event.key] ?? ":not(*)") ?? document.querySelector(`[data-key="${CSS.escape(event.key)}"]`);
   if (!target) return;
   event.preventDefault();
   target.matches("input") ? target.focus() : target.click();
 });
 
-if (choice) {
-  choice.checked = !document.cookie.split("; ").includes("keys=off");
-  choice.addEventListener("change", () => {
-    document.cookie = `keys=${choice.checked ? "on" : "off"}; path=/; samesite=lax`;
-  });
-}
+choice?.addEventListener("change", () => {
+  fetch(choice.form.action, { method: "POST", body: new FormData(choice.form), keepalive: true }).catch(() => {});
+});

@@ -37,6 +37,7 @@ FORMS: dict[str, tuple[dict[str, str], dict[str, str]]] = {
     "audit/export/": ({"form": "jsonl"}, {"form": "?"}),
     f"{HERE}copied/": ({"what": "code"}, {"what": "everything"}),
     "accounts/login/": ({"login": "tom", "password": PASSWORD}, {"login": "tom", "password": "wrong"}),
+    "accounts/keys/": ({"on": "on"}, {}),
     "accounts/logout/": ({}, {}),
     "accounts/reauthenticate/": ({"password": PASSWORD}, {"password": "wrong"}),
     "accounts/password/change/": (
@@ -137,6 +138,8 @@ invitations/<slug:public_id>/qr/                         GET  allowed=invitation
 invitations/<slug:public_id>/qr/                         POST
 accounts/login/                                          GET
 accounts/login/                                          POST invalid=signin.failed:denied allowed=signin.ok:ok
+accounts/keys/                                           GET
+accounts/keys/                                           POST
 accounts/logout/                                         GET
 accounts/logout/                                         POST allowed=signout:ok
 accounts/signup/                                         GET

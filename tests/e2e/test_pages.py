@@ -53,14 +53,30 @@ def test_single_keys(open_page, rows, vendor):
     expect(page.get_by_role("heading", name="Payroll laptop")).to_be_visible()
 
 
-def test_single_keys_can_be_switched_off(open_page):
+def test_a_key_connects_to_the_row_and_a_held_key_does_not_do_so_twice(open_page, rows, vendor):
     page = open_page("agent")
-    page.keyboard.press("?")
-    page.get_by_label("Use single-key shortcuts").uncheck()
+    page.get_by_role("link", name="Payroll laptop", exact=True).focus()
+    page.keyboard.press("o")
+    expect(page.get_by_text("You can connect once the client has joined.")).to_be_visible()
     page.keyboard.press("Escape")
-    page.reload()
-    page.keyboard.press("n")
-    expect(page.get_by_role("dialog")).to_have_count(0)
+    page.get_by_role("link", name="Front desk", exact=True).focus()
+    with page.expect_popup():
+        page.keyboard.down("o")
+        page.keyboard.down("o")
+        page.keyboard.up("o")
+    assert len(vendor.ledger.links) == 1
+
+
+def test_single_keys_are_switched_off_for_the_person_on_every_device(open_page):
+    page = open_page("colleague")
+    page.keyboard.press("?")
+    with page.expect_response("**/accounts/keys/"):
+        page.get_by_label("Use single-key shortcuts").uncheck()
+    page.keyboard.press("Escape")
+    for again in (page, open_page("colleague")):
+        again.reload()
+        again.keyboard.press("n")
+        expect(again.get_by_role("dialog")).to_have_count(0)
 
 
 def test_the_theme_survives_a_reload(open_page):
