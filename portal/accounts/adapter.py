@@ -174,7 +174,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
     def set_password(self, user: User, password: str) -> None:
         match = self.request.resolver_match
         is_reset = match.url_name == "account_reset_password_from_key"
-        with audit.writing():
+        with hashing.writing():
             super().set_password(user, password)
             user.one_time_links.all().delete()  # whoever holds one could undo it
             audit.record("password.reset" if is_reset else "password.changed", result=Result.OK, actor=user)
