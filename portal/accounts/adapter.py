@@ -14,6 +14,7 @@ from allauth.account.models import EmailAddress
 from allauth.core.exceptions import ImmediateHttpResponse, ReauthenticationRequired
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
+from django.core.exceptions import PermissionDenied
 from django.core.mail import EmailMessage, send_mail
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -172,10 +173,13 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         return reverse("board")
 
     def set_password(self, user: User, password: str) -> None:
+        """Write the password alone: whatever else the person was when they were read may have changed since."""
         match = self.request.resolver_match
         is_reset = match.url_name == "account_reset_password_from_key"
         with hashing.writing():
-            super().set_password(user, password)
+            user.set_password(password)
+            if not User.objects.filter(pk=user.pk, is_active=True).update(password=user.password):
+                raise PermissionDenied
             user.one_time_links.all().delete()  # whoever holds one could undo it
             audit.record("password.reset" if is_reset else "password.changed", result=Result.OK, actor=user)
             sessions.end_all(user, reason="password", by=user, keep=self.request.session.session_key)
