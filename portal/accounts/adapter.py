@@ -94,19 +94,25 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         return refusal(request, user)
 
     def login(self, request: HttpRequest, user: User) -> None:
-        if response := refusal(request, user):  # things may have changed while a code was looked for
-            raise ImmediateHttpResponse(response)
         try:
             with audit.writing():
-                super().login(request, user)
-                forget_copied_addresses(user)
-                steps = factors.methods(request, user)
-                audit.record("signin.ok", result=Result.OK, actor=user, facts={"methods": steps})
-                request.session.pop(sessions.ENDED, None)
-                sessions.record_concurrent(user, request.session.session_key)
+                # Things may have changed while a password or a code was looked at. Nobody can change them from here on.
+                response = refusal(request, User.objects.get(pk=user.pk))
+                if response is None:
+                    self.let_in(request, user)
         except audit.Unavailable:
             request.user = AnonymousUser()  # Django has set it already, and the page that refuses would greet them
             raise
+        if response is not None:
+            raise ImmediateHttpResponse(response)
+
+    def let_in(self, request: HttpRequest, user: User) -> None:
+        super().login(request, user)
+        forget_copied_addresses(user)
+        steps = factors.methods(request, user)
+        audit.record("signin.ok", result=Result.OK, actor=user, facts={"methods": steps})
+        request.session.pop(sessions.ENDED, None)
+        sessions.record_concurrent(user, request.session.session_key)
 
     def post_login(self, request: HttpRequest, user: User, **more: Any) -> HttpResponse:
         """Answer the last step of a sign-in, and know the device from now on."""
