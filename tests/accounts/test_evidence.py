@@ -6,6 +6,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from portal import audit
+from portal.accounts import people
 from portal.accounts.models import Session, User
 from portal.audit import sentences
 from portal.audit.models import Event
@@ -114,6 +115,14 @@ def test_createsuperuser_leaves_an_event(db, monkeypatch):
     assert User.objects.get().is_superuser
     User.objects.create_user("later")
     assert kinds() == ["user.created"], "only the command's own"
+
+
+def test_changepassword_ends_links_that_could_undo_it(agent, admin, monkeypatch):
+    with audit.writing():
+        people.make_link(agent, admin)
+    monkeypatch.setattr(GETPASS, lambda prompt: NEW)
+    call_command("changepassword", "agent", verbosity=0)
+    assert not agent.one_time_links.exists()
 
 
 def test_changepassword_leaves_an_event_and_ends_sessions(agent, browser_of, vendor, monkeypatch):
