@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from django.core import mail
 from django.core.management import CommandError, call_command
 
 from portal import audit
@@ -123,6 +124,14 @@ def test_changepassword_ends_links_that_could_undo_it(agent, admin, monkeypatch)
     monkeypatch.setattr(GETPASS, lambda prompt: NEW)
     call_command("changepassword", "agent", verbosity=0)
     assert not agent.one_time_links.exists()
+
+
+def test_who_is_made_by_command_can_reset_their_password(db, anonymous, monkeypatch):
+    monkeypatch.setenv("DJANGO_SUPERUSER_PASSWORD", NEW)
+    call_command("createsuperuser", username="root", email="Root@Example.org", interactive=False, verbosity=0)
+    assert User.objects.get().email == "root@example.org"
+    anonymous.post("/accounts/password/reset/", {"email": "Root@Example.org"})
+    assert [message.to for message in mail.outbox] == [["root@example.org"]]
 
 
 def test_changepassword_leaves_an_event_and_ends_sessions(agent, browser_of, vendor, monkeypatch):
