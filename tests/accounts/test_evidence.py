@@ -143,6 +143,18 @@ def test_changepassword_leaves_an_event_and_ends_sessions(agent, browser_of, ven
     assert NEW not in "".join(Event.objects.values_list("record", flat=True))
 
 
+def test_changepassword_takes_nothing_back_that_was_done_while_somebody_typed(agent, admin, monkeypatch):
+    def typed(prompt):
+        with audit.writing():
+            people.disable(User.objects.get(pk=agent.pk), admin)
+        return NEW
+
+    monkeypatch.setattr(GETPASS, typed)
+    call_command("changepassword", "agent", verbosity=0)
+    agent.refresh_from_db()
+    assert (agent.is_active, agent.check_password(NEW)) == (False, True)
+
+
 def test_a_command_that_gives_up_leaves_nothing(agent, monkeypatch):
     monkeypatch.setattr(GETPASS, lambda prompt: "short")
     with pytest.raises(CommandError, match="Aborting"):
