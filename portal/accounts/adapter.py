@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.internal.flows.login import get_authentication_records
+from allauth.account.internal.flows.reauthentication import STATE_SESSION_KEY
 from allauth.account.internal.stagekit import clear_login
 from allauth.account.models import EmailAddress
 from allauth.core.exceptions import ImmediateHttpResponse, ReauthenticationRequired
@@ -28,6 +29,7 @@ from portal.accounts import devices, factors, hashing, helpdesk, openid, session
 from portal.accounts.models import User
 from portal.audit import strangers
 from portal.audit.kinds import Result
+from portal.middleware import SAFE_METHODS
 
 logger = logging.getLogger(__name__)
 SHOWN_ON_BOARD = ("account/messages/password_changed.txt",)
@@ -147,6 +149,8 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
 
     def is_reauthentication_required(self, *, app: str, **more: Any) -> bool:
         """Take a sign-in of a moment ago for the confirmation that changes of factors need."""
+        if self.request.method in SAFE_METHODS:  # somebody opens such a page anew: a form kept before was given up
+            self.request.session.pop(STATE_SESSION_KEY, None)
         needs = bool(super().is_reauthentication_required(app=app, **more))
         is_needed = needs and not factors.is_fresh(self.request, factors.FRESH_SECONDS)
         if is_needed and factors.confirms_at_provider(self.request.user):
