@@ -250,9 +250,9 @@ def test_letting_in_and_ending_sessions_from_the_list(office, agent, browser_of)
     assert browser.get("/").status_code == 302
 
 
-@pytest.mark.parametrize("path", ["link", "factors"])
+@pytest.mark.parametrize("path", ["link", "factors", "sessions"])
 def test_nobody_does_it_to_themselves(office, admin, path):
-    page = office.post(f"{LIST}{admin.pk}/{path}/", {"reason": "x"}).content.decode()
+    page = office.post(f"{LIST}{admin.pk}/{path}/", {"reason": "x"}, follow=True).content.decode()
     assert "your own account" in page
     assert not OneTimeLink.objects.exists()
     event = Event.objects.get()
