@@ -126,6 +126,7 @@ def spend_sign_in_link(token: str) -> User | None:
     if link is None or link.user is None:
         return None
     link.delete()
+    audit.record("signin.link_used", result=Result.OK, actor=link.user)
     return link.user
 
 
