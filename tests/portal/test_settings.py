@@ -57,6 +57,8 @@ WRONG = [
     ("POLL_SECONDS", "-3"),
     ("POLL_SECONDS", "2.5"),
     ("POLL_SECONDS", "often"),
+    ("OIDC_ROLES", "helpdesk"),
+    ("OIDC_ROLES", "helpdesk=Agent, helpdesk = Auditor"),
     ("TIME_ZONE", "Mars/Olympus"),
     ("DATABASE_URL", "not an address"),
     ("DATABASE_URL", "mysql://portal:hunter2@db/portal"),
