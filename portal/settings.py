@@ -155,7 +155,10 @@ def pairs(name: str) -> dict[str, str]:
     found = [entry.rpartition("=") for entry in words(name, [])]
     if not all(value.strip() and equals and target.strip() for value, equals, target in found):
         raise ImproperlyConfigured(f"{name} must look like helpdesk=Agent, helpdesk-admins=Administrator.")
-    return {value.strip(): target.strip() for value, _equals, target in found}
+    by_value = {value.strip(): target.strip() for value, _equals, target in found}
+    if len(by_value) < len(found):
+        raise ImproperlyConfigured(f"{name} names the same group twice, of which only the last would count.")
+    return by_value
 
 
 OIDC_ISSUER = text("OIDC_ISSUER").removesuffix("/.well-known/openid-configuration")

@@ -1,6 +1,6 @@
 """Pages for what goes wrong before or after a view: unknown, forbidden, our own fault."""
 
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.template.loader import get_template
@@ -19,7 +19,8 @@ def whole_page(request: HttpRequest) -> HttpResponse:
 
 @requires_csrf_token
 def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
-    return HttpResponse(get_template("400.html").render({}), status=400)
+    is_too_large = isinstance(exception, RequestDataTooBig)
+    return HttpResponse(get_template("400.html").render({"is_too_large": is_too_large}), status=400)
 
 
 @requires_csrf_token

@@ -9,11 +9,13 @@ from urllib.parse import urlsplit
 
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.internal.flows.login import get_authentication_records
+from allauth.account.internal.flows.reauthentication import STATE_SESSION_KEY
 from allauth.account.internal.stagekit import clear_login
 from allauth.account.models import EmailAddress
 from allauth.core.exceptions import ImmediateHttpResponse, ReauthenticationRequired
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
+from django.core.exceptions import PermissionDenied
 from django.core.mail import EmailMessage, send_mail
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -27,6 +29,7 @@ from portal.accounts import devices, factors, hashing, helpdesk, openid, session
 from portal.accounts.models import User
 from portal.audit import strangers
 from portal.audit.kinds import Result
+from portal.middleware import SAFE_METHODS
 
 logger = logging.getLogger(__name__)
 SHOWN_ON_BOARD = ("account/messages/password_changed.txt",)
@@ -93,19 +96,25 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         return refusal(request, user)
 
     def login(self, request: HttpRequest, user: User) -> None:
-        if response := refusal(request, user):  # things may have changed while a code was looked for
-            raise ImmediateHttpResponse(response)
         try:
             with audit.writing():
-                super().login(request, user)
-                forget_copied_addresses(user)
-                steps = factors.methods(request, user)
-                audit.record("signin.ok", result=Result.OK, actor=user, facts={"methods": steps})
-                request.session.pop(sessions.ENDED, None)
-                sessions.record_concurrent(user, request.session.session_key)
+                # Things may have changed while a password or a code was looked at. Nobody can change them from here on.
+                response = refusal(request, User.objects.get(pk=user.pk))
+                if response is None:
+                    self.let_in(request, user)
         except audit.Unavailable:
             request.user = AnonymousUser()  # Django has set it already, and the page that refuses would greet them
             raise
+        if response is not None:
+            raise ImmediateHttpResponse(response)
+
+    def let_in(self, request: HttpRequest, user: User) -> None:
+        super().login(request, user)
+        forget_copied_addresses(user)
+        steps = factors.methods(request, user)
+        audit.record("signin.ok", result=Result.OK, actor=user, facts={"methods": steps})
+        request.session.pop(sessions.ENDED, None)
+        sessions.record_concurrent(user, request.session.session_key)
 
     def post_login(self, request: HttpRequest, user: User, **more: Any) -> HttpResponse:
         """Answer the last step of a sign-in, and know the device from now on."""
@@ -140,6 +149,8 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
 
     def is_reauthentication_required(self, *, app: str, **more: Any) -> bool:
         """Take a sign-in of a moment ago for the confirmation that changes of factors need."""
+        if self.request.method in SAFE_METHODS:  # somebody opens such a page anew: a form kept before was given up
+            self.request.session.pop(STATE_SESSION_KEY, None)
         needs = bool(super().is_reauthentication_required(app=app, **more))
         is_needed = needs and not factors.is_fresh(self.request, factors.FRESH_SECONDS)
         if is_needed and factors.confirms_at_provider(self.request.user):
@@ -172,10 +183,13 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         return reverse("board")
 
     def set_password(self, user: User, password: str) -> None:
+        """Write the password alone: whatever else the person was when they were read may have changed since."""
         match = self.request.resolver_match
         is_reset = match.url_name == "account_reset_password_from_key"
-        with audit.writing():
-            super().set_password(user, password)
+        with hashing.writing():
+            user.set_password(password)
+            if not User.objects.filter(pk=user.pk, is_active=True).update(password=user.password):
+                raise PermissionDenied
             user.one_time_links.all().delete()  # whoever holds one could undo it
             audit.record("password.reset" if is_reset else "password.changed", result=Result.OK, actor=user)
             sessions.end_all(user, reason="password", by=user, keep=self.request.session.session_key)

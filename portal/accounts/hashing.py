@@ -8,6 +8,8 @@ from threading import BoundedSemaphore, local
 
 from django.contrib.auth.hashers import Argon2PasswordHasher
 
+from portal import audit
+
 AT_ONCE = 1  # hashes in one process; each has several lanes of its own
 # Further requests that may wait for their turn, of the eight threads of a process: so many of strangers, and so many of
 # known devices, whom a storm of strangers cannot keep out.
@@ -51,6 +53,17 @@ class Places:
 
 
 places = Places(AT_ONCE, WAITING, PATIENCE)
+
+
+@contextmanager
+def writing() -> Iterator[None]:
+    """Open the transaction in which a password is hashed: a place first, then the log's lock.
+
+    A sign-in writes while it has its place. In the other order the two would wait for each other, and everybody
+    else who writes for both. Raises Crowded, and Unavailable.
+    """
+    with places.taken(is_known=True), audit.writing():
+        yield
 
 
 class Hasher(Argon2PasswordHasher):

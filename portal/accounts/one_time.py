@@ -22,7 +22,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
 from portal import audit
-from portal.accounts import sessions, tries
+from portal.accounts import hashing, sessions, tries
 from portal.accounts.models import OneTimeLink, User
 from portal.audit import strangers
 from portal.audit.kinds import Result
@@ -83,7 +83,7 @@ def find(token: str) -> OneTimeLink | None:
     return None
 
 
-@audit.writing()
+@hashing.writing()
 def spend_password_link(form: SetPasswordForm[User], token: str) -> User | None:
     """Set the password, end every link and session of the person; second factors stay."""
     link = find(token)
@@ -126,6 +126,7 @@ def spend_sign_in_link(token: str) -> User | None:
     if link is None or link.user is None:
         return None
     link.delete()
+    audit.record("signin.link_used", result=Result.OK, actor=link.user)
     return link.user
 
 

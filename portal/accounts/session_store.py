@@ -9,6 +9,8 @@ from django.conf import settings
 from django.contrib.auth import SESSION_KEY
 from django.contrib.sessions.backends.base import VALID_KEY_CHARS
 from django.contrib.sessions.backends.db import SessionStore as DatabaseStore
+from django.contrib.sessions.exceptions import SessionInterrupted
+from django.db import transaction
 from django.utils import timezone
 
 from portal.accounts import sessions
@@ -50,6 +52,14 @@ class SessionStore(DatabaseStore):
         self.over = row if row is not None and row.user_id else None
         self._session_key: Any = None
         return {}
+
+    def cycle_key(self) -> None:
+        """Take another key. Raises SessionInterrupted where the session was ended since it was read."""
+        with transaction.atomic():
+            self.keys()  # reads the row
+            if self.row and not Session.objects.select_for_update().filter(pk=self.row.pk).first():
+                raise SessionInterrupted("The session was ended while the request was under way.")
+            super().cycle_key()
 
     def flush(self) -> None:
         super().flush()

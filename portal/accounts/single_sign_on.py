@@ -78,13 +78,20 @@ def identity_of(claims: dict[str, Any]) -> Identity:
         email=email,
         is_verified=claims.get("email_verified", settings.OIDC_TRUST_EMAIL) in (True, "true"),
         domain=domain_of(claims, email),
-        user_name=NOT_IN_USER_NAMES.sub("", clean(claims.get("preferred_username"), 140) or email.partition("@")[0]),
+        user_name=user_name_of(claims, email),
         first_name=clean(claims.get("given_name"), 150).strip() or first,
         last_name=clean(claims.get("family_name"), 150).strip() or last.strip(),
         groups=groups_of(claims),
         is_vouched=is_vouched(claims),
         signed_in_at=min(float(at), time.time()) if isinstance(at, int) and 0 < at < time.time() + LEEWAY else None,
     )
+
+
+def user_name_of(claims: dict[str, Any], email: str) -> str:
+    """Return what to call the person. An address only if it is theirs: at sign-in user names go before addresses."""
+    name = NOT_IN_USER_NAMES.sub("", clean(claims.get("preferred_username"), 140))
+    is_another_s = "@" in name and name.lower() != email
+    return NOT_IN_USER_NAMES.sub("", email.partition("@")[0]) if is_another_s or not name else name
 
 
 def email_of(claims: dict[str, Any]) -> str:

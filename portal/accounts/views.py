@@ -19,7 +19,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
 from portal import audit
-from portal.accounts import devices, one_time, provider_pages, tries
+from portal.accounts import devices, hashing, one_time, provider_pages, tries
 from portal.accounts.access import SignedInRequest
 from portal.accounts.forms import EnrolmentForm, LoginForm, ResetPasswordForm
 from portal.accounts.models import OneTimeLink, User, administrators, lock_administrator_role
@@ -135,7 +135,7 @@ def is_open(token: str) -> bool:
     )
 
 
-@audit.writing()
+@hashing.writing()
 def enrol_administrator(form: EnrolmentForm, token: str) -> User | None:
     """Spend every link and make the account; of two people at once only one wins, the other gets None."""
     role = lock_administrator_role()

@@ -46,7 +46,7 @@ TICK = 1.0  # seconds
 MICROSECONDS = 1_000_000
 SEVERITIES = {Result.DENIED: syslog.WARNING, Result.FAILED: syslog.WARNING, Result.UNKNOWN: syslog.WARNING}
 GRAVE = ("audit.verified", "audit.triggers")  # if they failed, the log may have been changed
-ALARMING = ("signin.link_made",)  # however it ended: somebody goes past the usual way in
+ALARMING = ("signin.link_made", "signin.link_used")  # however it ended: somebody goes past the usual way in
 
 
 class Overtaken(Exception):

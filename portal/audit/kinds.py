@@ -62,6 +62,7 @@ KINDS: dict[str, Kind] = {
         _("made a link with which %(target)s signs in"),
         _("made a link with which %(target)s signs in past single sign-on"),
     ),
+    "signin.link_used": Kind(_("Emergency link used"), _("began to sign in by an emergency link, which is spent")),
     "sso.failed": Kind(
         _("Single sign-on failed"), _("signed in"), _("could not be signed in by the provider (%(reason)s)")
     ),

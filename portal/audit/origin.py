@@ -11,6 +11,8 @@ from django.http.response import HttpResponseBase
 from django.urls import Resolver404, resolve
 from django.utils.crypto import salted_hmac
 
+from portal import log
+
 
 def parse_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     """Return the one form of an address that databases, limits and lists of proxies agree on.
@@ -89,8 +91,8 @@ def path_of(request: HttpRequest) -> str:
     path: str = request.path
     try:
         match = request.resolver_match or resolve(request.path_info)  # middleware comes before the view is found
-    except Resolver404:
-        return path
+    except Resolver404:  # such as a link whose last slash was lost
+        return log.masked(path)
     for name, value in match.kwargs.items():
         if name in SECRET_PARTS:
             path = path.replace(str(value), "…")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from django.core import mail
 from django.core.management import CommandError, call_command
 
 from portal import audit
+from portal.accounts import people
 from portal.accounts.models import Session, User
 from portal.audit import sentences
 from portal.audit.models import Event
@@ -116,6 +118,22 @@ def test_createsuperuser_leaves_an_event(db, monkeypatch):
     assert kinds() == ["user.created"], "only the command's own"
 
 
+def test_changepassword_ends_links_that_could_undo_it(agent, admin, monkeypatch):
+    with audit.writing():
+        people.make_link(agent, admin)
+    monkeypatch.setattr(GETPASS, lambda prompt: NEW)
+    call_command("changepassword", "agent", verbosity=0)
+    assert not agent.one_time_links.exists()
+
+
+def test_who_is_made_by_command_can_reset_their_password(db, anonymous, monkeypatch):
+    monkeypatch.setenv("DJANGO_SUPERUSER_PASSWORD", NEW)
+    call_command("createsuperuser", username="root", email="Root@Example.org", interactive=False, verbosity=0)
+    assert User.objects.get().email == "root@example.org"
+    anonymous.post("/accounts/password/reset/", {"email": "Root@Example.org"})
+    assert [message.to for message in mail.outbox] == [["root@example.org"]]
+
+
 def test_changepassword_leaves_an_event_and_ends_sessions(agent, browser_of, vendor, monkeypatch):
     browser = browser_of(agent)
     monkeypatch.setattr(GETPASS, lambda prompt: NEW)
@@ -123,6 +141,18 @@ def test_changepassword_leaves_an_event_and_ends_sessions(agent, browser_of, ven
     assert kinds() == ["user.password_set", "session.ended"]
     assert browser.get("/").status_code == 302
     assert NEW not in "".join(Event.objects.values_list("record", flat=True))
+
+
+def test_changepassword_takes_nothing_back_that_was_done_while_somebody_typed(agent, admin, monkeypatch):
+    def typed(prompt):
+        with audit.writing():
+            people.disable(User.objects.get(pk=agent.pk), admin)
+        return NEW
+
+    monkeypatch.setattr(GETPASS, typed)
+    call_command("changepassword", "agent", verbosity=0)
+    agent.refresh_from_db()
+    assert (agent.is_active, agent.check_password(NEW)) == (False, True)
 
 
 def test_a_command_that_gives_up_leaves_nothing(agent, monkeypatch):

@@ -2,14 +2,21 @@
 
 import logging
 import threading
+from contextlib import contextmanager
 from contextvars import ContextVar
 
 import pytest
 from django.contrib.auth.hashers import check_password, make_password
 from django.utils import translation
 
-from portal.accounts import behind, hashing
+from portal import audit
+from portal.accounts import behind, hashing, views
 from portal.accounts.hashing import Crowded, Places
+from portal.accounts.models import OneTimeLink, User
+from portal.audit import appending
+from tests.conftest import PASSWORD
+
+ADMINISTRATOR = OneTimeLink.Purpose.ADMINISTRATOR
 
 RUN = behind.run  # the tests' own stands in for it elsewhere
 
@@ -85,6 +92,44 @@ def test_each_hash_takes_a_place(settings, monkeypatch):
     for work in (lambda: make_password("x"), lambda: check_password("x", encoded)):
         with pytest.raises(Crowded):
             work()
+
+
+NEW = "another horse, another battery"
+TWICE = {"password1": NEW, "password2": NEW}
+
+
+@pytest.mark.parametrize("way", ["change", "link", "enrolment", "administrator's", "added"])
+def test_who_waits_for_a_place_does_not_hold_the_log_meanwhile(
+    way, occupied, agent, admin, browser_of, vendor, monkeypatch
+):
+    """A sign-in writes while it has the place: the two would wait for each other, and all who write for them."""
+    with audit.writing():
+        purpose, owner = (ADMINISTRATOR, None) if way == "enrolment" else (OneTimeLink.Purpose.RESET, agent)
+        token = OneTimeLink.objects.issue(purpose, owner)
+    path, form = {
+        "change": ("/accounts/password/change/", {"oldpassword": PASSWORD, **TWICE}),
+        "link": (f"/accounts/invite/{token}/", {"new_password1": NEW, "new_password2": NEW}),
+        "enrolment": (f"/accounts/enrol/{token}/", {"username": "nia", "email": "", **TWICE}),
+        "administrator's": (f"/admin/accounts/user/{agent.pk}/password/", TWICE),
+        "added": ("/admin/accounts/user/add/", {"username": "nia", "email": "", **TWICE}),
+    }[way]
+    browser = browser_of(agent if way == "change" else admin)
+    if way == "enrolment":
+        monkeypatch.setattr(views, "administrators", User.objects.none)
+    monkeypatch.setattr(hashing, "places", occupied)
+    held, hold, take = [], appending.turn, occupied.taken
+
+    @contextmanager
+    def holding(**more):
+        with hold(**more):
+            held.append(1)
+            yield
+            held.pop()
+
+    monkeypatch.setattr(appending, "turn", holding)
+    monkeypatch.setattr(occupied, "taken", lambda **more: pytest.fail("the log is held") if held else take(**more))
+    assert browser.post(path, form).status_code == 503
+    assert User.objects.count() == 2
 
 
 @pytest.fixture

@@ -235,3 +235,24 @@ def test_a_confirmation_for_something_else_does_not_speak_of_connecting(agent, v
     where = browser.get(f"{SECURITY}app/").headers["Location"]
     browser.post(where, {"password": PASSWORD})
     assert b"Press Connect" not in browser.get(SECURITY).content
+
+
+@pytest.mark.parametrize("is_given_up", [False, True])
+def test_a_form_that_waits_for_a_confirmation_is_done_unless_its_page_was_opened_anew(agent, vendor, is_given_up):
+    """Whoever comes back to that page later confirms to see it, not to have the form of then done."""
+    path, confirm = "/accounts/security/codes/new/", "/accounts/reauthenticate/"
+    give_app(agent)
+    browser = by_code(agent)
+    session = browser.session
+    session["account_authentication_methods"] = [
+        record | {"at": time.time() - 3600} for record in session["account_authentication_methods"]
+    ]
+    session.save()
+    asked = browser.post(path).headers["Location"]
+    assert asked.startswith(confirm)
+    assert browser.get(asked).status_code == 200
+    if is_given_up:
+        assert browser.get(path).headers["Location"] == asked
+    answer = browser.post(confirm, {"password": PASSWORD, "next": path})
+    assert answer.headers["Location"] == (path if is_given_up else "/accounts/security/codes/")
+    assert Event.objects.filter(kind="factor.recovery_codes").exists() is not is_given_up

@@ -8,6 +8,9 @@ from allauth.account.models import EmailAddress
 from django.core import mail
 from django.core.mail.backends.locmem import EmailBackend
 
+from portal import audit
+from portal.accounts import people
+from portal.accounts.adapter import AccountAdapter
 from portal.accounts.models import User
 from portal.audit.models import Event
 from tests.conftest import PASSWORD, Browser, whole_log
@@ -159,3 +162,56 @@ def test_who_is_signed_in_with_a_link_of_somebody_else_resets_the_other_s(
     browser.post(form.redirect_chain[0][0], {"password1": NEW, "password2": NEW})
     assert Event.objects.get(kind="password.reset").actor_id == agent.pk
     assert User.objects.get(pk=colleague.pk).check_password(PASSWORD)
+
+
+# --- What an administrator does meanwhile -------------------------------------------------------------
+
+
+@pytest.fixture
+def meanwhile(monkeypatch):
+    """Do something to the person while their new password is looked at, which takes a while."""
+
+    def do(act):
+        look = AccountAdapter.clean_password
+
+        def looked_at(*args, **more):
+            act()
+            return look(*args, **more)
+
+        monkeypatch.setattr(AccountAdapter, "clean_password", looked_at)
+
+    return do
+
+
+@pytest.fixture
+def disabled_meanwhile(meanwhile, agent, admin):
+    def disable():
+        with audit.writing():
+            people.disable(User.objects.get(pk=agent.pk), admin)
+
+    meanwhile(disable)
+
+
+def test_who_is_disabled_while_changing_the_password_stays_so(agent, browser_of, vendor, disabled_meanwhile):
+    browser = browser_of(agent)
+    assert change(browser).status_code == 403
+    agent.refresh_from_db()
+    assert (agent.is_active, agent.check_password(PASSWORD)) == (False, True)
+    assert browser.get("/").status_code == 302
+    assert not agent.sessions.exists()
+    assert "password.changed" not in kinds()
+
+
+def test_who_is_disabled_while_resetting_the_password_stays_so(agent, anonymous, reset_link, disabled_meanwhile):
+    form = anonymous.get(reset_link, follow=True)
+    assert anonymous.post(form.redirect_chain[0][0], {"password1": NEW, "password2": NEW}).status_code == 403
+    agent.refresh_from_db()
+    assert (agent.is_active, agent.check_password(PASSWORD)) == (False, True)
+    assert "password.reset" not in kinds()
+
+
+def test_a_changed_password_takes_nothing_else_back(agent, browser_of, vendor, meanwhile):
+    meanwhile(lambda: User.objects.filter(pk=agent.pk).update(email="new@example.org"))
+    assert change(browser_of(agent)).status_code == 302
+    agent.refresh_from_db()
+    assert (agent.email, agent.check_password(NEW)) == ("new@example.org", True)

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from portal import log
 from portal.accounts import one_time, people, roles
+from portal.accounts.admin import person_pages
 from portal.accounts.models import OneTimeLink, User
 from portal.audit.models import Event
 from tests.accounts import second_steps
@@ -68,6 +69,22 @@ def test_an_invited_person_chooses_their_password_once(office, admin):
     assert path.split("/")[3] not in whole_log()
     assert last("user.created").details["changes"]["groups"] == [None, ["Agent"]]
     assert last("user.link_used").actor_id == person.pk
+
+
+def test_of_two_who_invite_the_same_person_at_once_the_second_is_told(office, monkeypatch):
+    keep = person_pages.keep
+
+    def added_first(*args, **more):
+        User.objects.create_user("nia")
+        keep(*args, **more)
+
+    monkeypatch.setattr(person_pages, "keep", added_first)
+    page = office.post(f"{LIST}invite/", {"username": "Nia", "first_name": "Nia", "email": ""})
+    assert page.status_code == 200
+    assert "exists already" in page.content.decode()
+    assert 'value="Nia"' in page.content.decode()
+    assert not OneTimeLink.objects.exists()
+    assert last("user.created") is None
 
 
 def test_a_reset_link_ends_sessions_and_leaves_second_factors(office, agent):
@@ -233,9 +250,9 @@ def test_letting_in_and_ending_sessions_from_the_list(office, agent, browser_of)
     assert browser.get("/").status_code == 302
 
 
-@pytest.mark.parametrize("path", ["link", "factors"])
+@pytest.mark.parametrize("path", ["link", "factors", "sessions"])
 def test_nobody_does_it_to_themselves(office, admin, path):
-    page = office.post(f"{LIST}{admin.pk}/{path}/", {"reason": "x"}).content.decode()
+    page = office.post(f"{LIST}{admin.pk}/{path}/", {"reason": "x"}, follow=True).content.decode()
     assert "your own account" in page
     assert not OneTimeLink.objects.exists()
     event = Event.objects.get()

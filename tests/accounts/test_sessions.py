@@ -19,7 +19,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from portal import audit
-from portal.accounts import roles, sessions, user_agents
+from portal.accounts import factor_views, roles, sessions, user_agents
 from portal.accounts.models import Session, User
 from portal.accounts.session_store import SessionStore
 from portal.audit import sentences
@@ -530,6 +530,22 @@ def test_the_command_says_what_it_cannot_do(agent, browser_of, monkeypatch):
     with pytest.raises(CommandError, match="Nothing was done"):
         run("agent")
     assert Session.objects.exists()
+
+
+def test_a_session_that_ends_while_its_person_confirms_does_not_live_on_under_another_key(
+    agent, browser_of, vendor, monkeypatch
+):
+    browser, confirm = browser_of(agent), factor_views.Confirming.form_valid
+
+    def ended_first(self, form):
+        with audit.writing():
+            sessions.end_everybodys()
+        return confirm(self, form)
+
+    monkeypatch.setattr(factor_views.Confirming, "form_valid", ended_first)
+    assert browser.post("/accounts/reauthenticate/", {"password": PASSWORD}).status_code == 400
+    assert not Session.objects.exists()
+    assert browser.get("/").status_code == 302
 
 
 # --- Two places at once ------------------------------------------------------------------------------

@@ -2,7 +2,10 @@
 
 import pytest
 
+from portal import audit
+from portal.accounts import people
 from portal.accounts.adapter import AccountAdapter
+from portal.accounts.backend import Backend
 from portal.accounts.models import Session, User
 from portal.audit.models import Event
 from tests.conftest import PASSWORD, Browser, pass_a_minute, whole_log
@@ -55,6 +58,23 @@ def test_a_disabled_person_cannot_sign_in_and_nobody_learns_that_the_password_wa
     assert "User name or password is wrong" in sign_in(anonymous).content.decode()
     assert anonymous.get("/").status_code == 302
     assert kinds() == ["signin.failed"]
+
+
+def test_who_is_disabled_while_the_password_is_looked_at_does_not_come_in(agent, admin, anonymous, vendor, monkeypatch):
+    look = Backend.authenticate
+
+    def looked_at(*args, **more):
+        found = look(*args, **more)
+        with audit.writing():
+            people.disable(User.objects.get(pk=agent.pk), admin)
+        return found
+
+    monkeypatch.setattr(Backend, "authenticate", looked_at)
+    assert sign_in(anonymous).headers["Location"] == "/accounts/inactive/"
+    assert kinds() == ["user.disabled", "signin.refused"]
+    with audit.writing():
+        people.enable(agent, admin)
+    assert anonymous.get("/").status_code == 302  # no session has slept meanwhile
 
 
 @pytest.mark.parametrize("name", ["a\x00b", "", "x" * 10_000])

@@ -91,6 +91,21 @@ def test_a_taken_user_name_gets_a_number(provider, agent, anonymous):
     assert User.objects.get(email="maya@example.org").username == "Agent2"
 
 
+def test_a_person_s_own_address_may_be_their_user_name(provider, anonymous):
+    provider.claims["preferred_username"] = "Maya@example.org"
+    come(anonymous)
+    assert User.objects.get().username == "Maya@example.org"
+
+
+def test_a_user_name_like_somebody_s_address_does_not_keep_them_out(provider, agent, anonymous):
+    provider.claims["preferred_username"] = "Agent@Example.org"
+    come(anonymous)
+    assert User.objects.get(email="maya@example.org").username == "maya"
+    browser = Browser()
+    assert browser.post("/accounts/login/", {"login": agent.email, "password": PASSWORD}).status_code == 302
+    assert browser.session["_auth_user_id"] == str(agent.pk)
+
+
 @pytest.mark.parametrize(
     ("claims", "reason"),
     [

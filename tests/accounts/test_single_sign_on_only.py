@@ -92,6 +92,9 @@ def test_a_link_does_not_lead_past_the_second_factor(provider, agent, anonymous)
     give_app(agent)
     assert anonymous.post(made_link()).headers["Location"] == "/accounts/login/code/"
     assert not is_in(anonymous)
+    event = last("signin.link_used")
+    assert event.actor_id == agent.pk, "it is spent, whoever it was"
+    assert forwarding.message_of(event).severity == syslog.CRITICAL
 
 
 def test_a_link_changes_who_is_signed_in(provider, agent, colleague, browser_of):

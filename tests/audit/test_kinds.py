@@ -35,6 +35,7 @@ FIXTURES: dict[str, tuple[Fixture, tuple[str, ...]]] = {
     "signin.refused": ({"facts": {"reason": "foreign_domain"}}, (DENIED,)),
     "signin.closed": ({"facts": {"left_out_before": 0}}, (DENIED,)),
     "signin.link_made": (LINA, (OK,)),
+    "signin.link_used": ({}, (OK,)),
     "sso.failed": ({"facts": {"left_out_before": 0}, "details": {"reason": "no connection"}}, (FAILED,)),
     "sso.connected": ({}, (OK,)),
     "sso.disconnected": ({}, (OK,)),

@@ -119,6 +119,7 @@ def test_of_an_animation_the_first_picture_is_taken():
 def test_a_form_that_is_too_large_is_refused_before_it_is_read(office, path):
     answer = office.post(path, FORM | {"logo": SimpleUploadedFile("x.png", b"x" * 1_700_000, "image/png")})
     assert answer.status_code in (400, 413)
+    assert "This is too large" in answer.content.decode()
     assert not Event.objects.exists()
 
 

@@ -58,6 +58,14 @@ def test_a_refusal_never_keeps_the_token_of_a_link(anonymous, db):
     assert token not in whole_log()
 
 
+@pytest.mark.parametrize("page", ["enrol", "invite", "sign-in", "password/reset/key"])
+@pytest.mark.parametrize("headers", [FRAME, {}], ids=["frame", "form"])
+def test_nor_does_it_where_the_link_was_cut_off(page, headers, anonymous, db):
+    path = f"/accounts/{page}/3-abc-0123456789abcdef"
+    (anonymous.get if headers else anonymous.post)(path, headers=headers or LINK)
+    assert "0123456789abcdef" not in whole_log()
+
+
 def test_an_address_that_does_not_exist_is_refused_all_the_same(anonymous, db):
     assert anonymous.get("/no/such/page/", headers=PICTURE).status_code == 403
     assert Event.objects.get().target_label == "/no/such/page/"

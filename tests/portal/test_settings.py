@@ -61,6 +61,8 @@ WRONG = [
     ("TICKET_URL", "https://{ticket}.example.org/"),
     ("TICKET_URL", "https://tickets.example.org/"),
     ("TICKET_URL", "javascript:alert({ticket})"),
+    ("OIDC_ROLES", "helpdesk"),
+    ("OIDC_ROLES", "helpdesk=Agent, helpdesk = Auditor"),
     ("TIME_ZONE", "Mars/Olympus"),
     ("DATABASE_URL", "not an address"),
     ("DATABASE_URL", "mysql://portal:hunter2@db/portal"),

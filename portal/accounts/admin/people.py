@@ -29,7 +29,7 @@ from django.utils.timezone import localtime
 from django.utils.translation import gettext_lazy as _
 
 from portal import audit
-from portal.accounts import people, roles, sessions
+from portal.accounts import hashing, people, roles, sessions
 from portal.accounts.adapter import forget_copied_addresses
 from portal.accounts.admin import person_pages, session_pages
 from portal.accounts.admin.audited import AuditedAdmin, Changes
@@ -174,13 +174,15 @@ class UserAdmin(AuditedAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
         return entry
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> Any:
-        return self._recorded(request, super().add_view, self._add_view, form_url, extra_context)  # type: ignore[attr-defined]
+        add = super().add_view
+        with hashing.places.taken(is_known=True) if request.method == "POST" else nullcontext():  # see hashing.writing
+            return self._recorded(request, add, self._add_view, form_url, extra_context)  # type: ignore[attr-defined]
 
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> Any:
         """Nobody changes their own password here: that page asks for the old one."""
         if id == str(request.user.pk):
             return redirect("account_change_password")
-        with audit.writing() if request.method == "POST" else nullcontext():
+        with hashing.writing() if request.method == "POST" else nullcontext():
             return super().user_change_password(request, id, form_url)
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:

@@ -9,6 +9,7 @@ from django import forms
 from django.conf import settings
 from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
+from django.db import IntegrityError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.template.loader import render_to_string
@@ -87,9 +88,12 @@ def invite(request: Any) -> HttpResponse:
     if not form.is_valid():
         return show(request, title, **page)
     keep(request, title, **page)
-    with audit.writing():
-        user = people.add(form, request.user)
-        link = people.make_link(user, request.user)
+    try:
+        with audit.writing():
+            user = people.add(form, request.user)
+            link = people.make_link(user, request.user)
+    except IntegrityError:  # somebody with this name or address was added since the form was read
+        return show(request, title, **page | {"form": InviteForm(request.POST)})
     mail_if_wanted(request, user, link)
     return show(request, title, person=user, link=link)
 

@@ -37,6 +37,7 @@ def end(request: Any, user: User, tag: str) -> None:
             else:
                 people.end_sessions(user, request.user)
     except ValidationError as error:
+        people.tell_refusal(user, request.user, error)
         messages.error(request, " ".join(error.messages))
     else:
         messages.success(request, _("%(name)s: done.") % {"name": user})

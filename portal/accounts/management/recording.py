@@ -12,6 +12,7 @@ from django.db.models.signals import post_save, pre_save
 from portal import audit
 from portal.accounts.models import User
 
+UNTYPED = [field.attname for field in User._meta.concrete_fields if field.attname != "password"]
 NOT_WRITABLE = "The audit log cannot be written. Nothing was done."
 
 
@@ -24,8 +25,10 @@ def saving_with(record: Callable[[User], None]) -> Iterator[None]:
     """
     saving = ExitStack()
 
-    def begin(**_: Any) -> None:
+    def begin(instance: User, **_: Any) -> None:
         saving.enter_context(audit.writing())
+        if instance.pk:  # the command writes all that it has read before somebody typed
+            instance.refresh_from_db(fields=UNTYPED)
 
     def end(instance: User, **_: Any) -> None:
         record(instance)

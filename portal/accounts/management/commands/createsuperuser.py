@@ -19,8 +19,9 @@ class CheckingManager(UserManager):  # type: ignore[type-arg]
         self, username: str, email: str | None = None, password: str | None = None, **more: Any
     ) -> User:
         """Raise ValidationError, which the command prints, for a password that no page would take."""
+        email = (email or "").lower()  # as on every page: the reset looks for it so
         if password is not None:
-            validate_password(password, User(username=username, email=email or ""))
+            validate_password(password, User(username=username, email=email))
         user: User = super().create_superuser(username, email, password, **more)
         return user
 
