@@ -22,7 +22,7 @@ class PolicyAdmin(AuditedAdmin):
     form = PolicyForm
     readonly_fields = ("second_factor", "logo_now")
     fieldsets = (
-        (_("Clients"), {"fields": ("recording", "previews", "is_ticket_required")}),
+        (_("Clients"), {"fields": ("recording", "previews", "is_ticket_required", "shared_link", "supporter_name")}),
         (_("Second factor"), {"fields": ("second_factor", "fresh_factor_minutes")}),
         (
             _("Limits"),

@@ -35,6 +35,8 @@ class PolicyForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptabl
             "recording",
             "previews",
             "is_ticket_required",
+            "shared_link",
+            "supporter_name",
             "fresh_factor_minutes",
             "connects_per_ten_minutes",
             "creates_per_hour",
@@ -44,6 +46,11 @@ class PolicyForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptabl
             "recording": _("Whether Getscreen records sessions. Each connection says so before it begins."),
             "previews": _("Small pictures of clients' desktops. Each look is an event of the audit log."),
             "is_ticket_required": _("No invitation is made without the number of a ticket."),
+            "shared_link": _(
+                "What is copied, sent and shown as QR code. The portal's own page says who helps and shows two words "
+                "for the client to check; it must be reachable from outside at PUBLIC_URL."
+            ),
+            "supporter_name": _("Of whoever has taken the client, else of who made the invitation. Never a user name."),
             "fresh_factor_minutes": _(
                 "Whoever connects must have confirmed their second factor within so many minutes. 0 asks for no "
                 "confirmation."

@@ -223,6 +223,7 @@ class Entry(models.Model):
         EXPIRED = "expired", _("Expired")
         STILL = "still", _("Session confirmed")
         ESCALATED = "escalated", _("Escalated")
+        CONTINUED = "continued", _("Client went on from the join page")
 
     invitation = models.ForeignKey(Invitation, on_delete=models.CASCADE, related_name="entries")
     at = models.DateTimeField(default=timezone.now)

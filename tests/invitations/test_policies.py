@@ -19,8 +19,6 @@ NOT_YET = {  # what nothing acts on yet stands on no page
     "is_outcome_required",
     "visibility",
     "is_private_allowed",
-    "shared_link",
-    "supporter_name",
     "expires_after_hours",
     "orphaned_after_minutes",
     "long_session_hours",
