@@ -150,7 +150,10 @@ class Invitation(models.Model):
                 violation_error_message=_("A closed invitation has the time of its closing, an open one has none."),
             ),
         ]
-        indexes: ClassVar = [models.Index(fields=["status", "closed_at"], name="invitations_on_board")]
+        indexes: ClassVar = [
+            models.Index(fields=["status", "closed_at"], name="invitations_on_board"),
+            models.Index(fields=["code"], name="invitations_of_code"),  # anybody can ask for one
+        ]
 
     def __str__(self) -> str:
         return self.display_name

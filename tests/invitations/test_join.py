@@ -278,6 +278,13 @@ def test_the_button_leads_to_the_vendor_and_its_first_press_is_remembered(path, 
     assert Snapshot.load().revision == before + 1, "so that the agent's page shows it"
 
 
+def test_of_two_presses_in_the_same_moment_one_is_recorded(invitation, monkeypatch):
+    answers = iter([False, True])
+    monkeypatch.setattr(arrivals, "has_gone_on", lambda invitation: next(answers))
+    assert Browser().post(f"/join/{CODE}").headers["Location"] == VENDORS
+    assert not Entry.objects.exists()
+
+
 def test_the_agent_reads_that_the_client_has_gone_on(invitation, agent, browser_of):
     Browser().post(f"/join/{CODE}")
     page = browser_of(agent).get(f"/invitations/{invitation.public_id}/").content.decode()
