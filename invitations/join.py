@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
-from django.db import DatabaseError
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.template.loader import get_template
@@ -60,8 +60,8 @@ def for_clients(view: View) -> View:
     def answer(request: HttpRequest, code: str = "") -> HttpResponse:
         try:
             response = answered(view, request, code)
-        except DatabaseError:
-            logger.exception("A client could not be answered")
+        except (OperationalError, InterfaceError) as error:  # away, full, or too busy
+            logger.error("A client could not be answered: %s", type(error).__name__)
             response = unavailable()
         for name, value in HEADERS.items():
             response.headers[name] = value
