@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from django.conf import settings
 from django.db.models import F, Q
 from django.utils import timezone
+from django.utils.translation import get_language_info
 from django.utils.translation import gettext as _
 
 from invitations import links
@@ -72,7 +72,7 @@ def go_on(invitation: Invitation, *, language: str, by: User | None = None) -> b
     with audit.writing(), untranslated():
         if has_gone_on(invitation):  # in the same moment
             return False
-        detail = _("The page was in %(language)s") % {"language": dict(settings.LANGUAGES)[language]}
+        detail = _("The page was in %(language)s") % {"language": get_language_info(language)["name"]}
         Entry.objects.create(invitation=invitation, kind=Entry.Kind.CONTINUED, detail=detail)
         Snapshot.bump()
         audit.record("join.continued", result=Result.OK, actor=by, facts={"language": language}, **targeted(invitation))

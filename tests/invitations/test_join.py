@@ -271,7 +271,7 @@ def test_the_button_leads_to_the_vendor_and_its_first_press_is_remembered(path, 
         assert answer.headers["Referrer-Policy"] == "no-referrer"
         assert not answer.cookies
     (entry,) = Entry.objects.all()
-    assert (entry.kind, entry.actor_name, entry.detail) == ("continued", "", "The page was in Deutsch")
+    assert (entry.kind, entry.actor_name, entry.detail) == ("continued", "", "The page was in German")
     (event,) = Event.objects.filter(kind="join.continued")
     assert (event.facts, event.target_id) == ({"language": "de"}, invitation.public_id)
     assert CODE not in whole_log()
