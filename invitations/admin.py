@@ -22,7 +22,7 @@ class PolicyAdmin(AuditedAdmin):
     form = PolicyForm
     readonly_fields = ("second_factor", "logo_now")
     fieldsets = (
-        (_("Clients"), {"fields": ("recording", "previews")}),
+        (_("Clients"), {"fields": ("recording", "previews", "shared_link", "supporter_name")}),
         (
             _("Tickets and outcomes"),
             {"fields": ("is_ticket_required", "is_reason_enough", "ticket_pattern", "is_outcome_required")},

@@ -163,7 +163,8 @@ class Board:
 
     def row_html(self, row: Row) -> str:
         """One row as everybody with these rights sees it; of a changed board most rows are as they were."""
-        key = (*row.facts, *scope_of(self.may), self.policy.recording, self.policy.previews, get_language())
+        key = (*row.facts, *scope_of(self.may), self.policy.recording, self.policy.previews)
+        key += (self.policy.shared_link, get_language())
         return row_texts.get(key, lambda: self.render_row(row))
 
     def render_row(self, row: Row) -> str:

@@ -38,6 +38,8 @@ class PolicyForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptabl
             "is_reason_enough",
             "ticket_pattern",
             "is_outcome_required",
+            "shared_link",
+            "supporter_name",
             "fresh_factor_minutes",
             "connects_per_ten_minutes",
             "creates_per_hour",
@@ -53,6 +55,11 @@ class PolicyForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptabl
                 "Empty accepts everything."
             ),
             "is_outcome_required": _("Whoever closes an invitation whose client has come says how it ended."),
+            "shared_link": _(
+                "What is copied, sent and shown as QR code. The portal's own page says who helps and shows two words "
+                "for the client to check; it must be reachable from outside at PUBLIC_URL."
+            ),
+            "supporter_name": _("Of whoever has taken the client, else of who made the invitation. Never a user name."),
             "fresh_factor_minutes": _(
                 "Whoever connects must have confirmed their second factor within so many minutes. 0 asks for no "
                 "confirmation."

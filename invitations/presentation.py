@@ -10,7 +10,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from invitations import unsettled
+from invitations import links, phrases, unsettled
 from invitations.models import Entry, Invitation, Policy, Status
 from portal.accounts.access import Access
 from portal.accounts.models import User
@@ -94,6 +94,21 @@ class Row:
     @property
     def can_copy(self) -> bool:
         return self.may.see_codes
+
+    @property
+    def client_link(self) -> str:
+        """Return the link to send to the client."""
+        return links.client_link(self.invitation, self.policy)
+
+    @property
+    def phrase(self) -> str:
+        """Return the check phrase as English pages of the client say it, where one can see it at all."""
+        is_shown = self.can_copy and self.invitation.is_open and not self.invitation.is_external
+        return phrases.words_of(self.invitation.phrase, "en") if is_shown else ""
+
+    @property
+    def german_phrase(self) -> str:
+        return phrases.words_of(self.invitation.phrase, "de") if self.phrase else ""
 
     @property
     def thumb(self) -> str:

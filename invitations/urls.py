@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from invitations import branding, exports, note_views, views
+from invitations import branding, exports, join, note_views, views
 from invitations.alerts import alerts
 
 urlpatterns = [
@@ -26,6 +26,10 @@ urlpatterns = [
     path("invitations/<slug:public_id>/evidence/", exports.evidence, name="invitation_evidence"),
     path("history/", views.history, name="history"),
     path("history/export/", exports.history, name="history_export"),
+    path("join/", join.start, name="join"),
+    path("join/<path:code>", join.invited, name="join_code"),
+    path("j/", join.start, name="join_short"),
+    path("j/<path:code>", join.invited, name="join_short_code"),
     path("logo/<slug:digest>.png", branding.logo, name="logo"),
     path("branding/<slug:digest>.css", branding.accent, name="accent"),
 ]

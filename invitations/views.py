@@ -18,7 +18,7 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from invitations import actions, notes, rhythm
+from invitations import actions, links, notes, rhythm
 from invitations.board import Board, scope_of
 from invitations.context import health, policy_of, snapshot_of
 from invitations.forms import CreateForm, OutcomeForm, RenameForm
@@ -202,7 +202,11 @@ def share_message(invitation: Invitation, policy: Policy) -> str:
         "Hello,\n\nto let %(helpdesk)s help you on your computer, open this link and follow the steps:\n\n"
         "%(link)s\n\nIf you are asked for a code, type %(code)s.\n\n"
         "Only continue if you are talking to %(helpdesk)s right now."
-    ) % {"helpdesk": policy.helpdesk_name, "link": invitation.invite_url, "code": invitation.code_grouped}
+    ) % {
+        "helpdesk": policy.helpdesk_name,
+        "link": links.client_link(invitation, policy),
+        "code": invitation.code_grouped,
+    }
 
 
 @require_POST
@@ -308,7 +312,7 @@ def qr(request: SignedInRequest, public_id: str) -> HttpResponse:
     if not (invitation.invite_url and invitation.is_open):
         raise Http404
     actions.reveal(invitation=invitation, by=request.user, what="qr")
-    return picture(invitation.invite_url)
+    return picture(links.client_link(invitation, policy_of(request)))
 
 
 @require_POST

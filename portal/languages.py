@@ -1,7 +1,7 @@
-"""German on the pages of signing in and of one's own account; every other page is English.
+"""German on the pages of signing in, of one's own account and for clients; every other page is English.
 
 A page is German only where all of it is (docs/decisions/0019). Only the browser's Accept-Language chooses: no
-cookie, no address, nothing to keep about a person.
+cookie, nothing to keep about a person. A client, whose browser may be somebody else's, can ask by the address as well.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,9 @@ from django.utils import translation
 from django.utils.cache import patch_vary_headers
 from django.utils.translation.trans_real import get_supported_language_variant, parse_accept_lang_header
 
-TRANSLATED = "/accounts/"
+CLIENTS = ("/join/", "/j/")
+TRANSLATED = ("/accounts/", *CLIENTS)
+ASKED = "lang"  # of a client's address
 
 
 class Language:
@@ -59,10 +61,18 @@ def untranslated() -> translation.override:
 
 
 def wanted_by(request: HttpRequest) -> str:
-    """Return the first of the browser's languages that is one of ours."""
+    """Return what a client's address asks for, or the first of the browser's languages that is one of ours."""
+    if asked := asked_by(request):
+        return asked
     for wanted, quality in parse_accept_lang_header(request.headers.get("Accept-Language", "")):
         if wanted == "*" or not quality:
             break
         with suppress(LookupError):
             return get_supported_language_variant(wanted)
     return settings.LANGUAGE_CODE
+
+
+def asked_by(request: HttpRequest) -> str:
+    """Return the language of ours that a client's address asks for, or nothing."""
+    asked = request.GET.get(ASKED, "") if request.path_info.startswith(CLIENTS) else ""
+    return asked if asked in dict(settings.LANGUAGES) else ""

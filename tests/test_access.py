@@ -155,6 +155,14 @@ logo/<slug:digest>.png                                    GET   404  404  404  4
 logo/<slug:digest>.png                                    POST  405  405  405  405  405  405  405  405
 branding/<slug:digest>.css                                GET   404  404  404  404  404  404  404  404
 branding/<slug:digest>.css                                POST  405  405  405  405  405  405  405  405
+join/                                                     GET   200  200  200  200  200  200  200  200
+join/                                                     POST  422  422  422  422  422  422  422  422
+join/<path:code>                                          GET   404  404  404  404  404  404  404  404
+join/<path:code>                                          POST  404  404  404  404  404  404  404  404
+j/                                                        GET   200  200  200  200  200  200  200  200
+j/                                                        POST  422  422  422  422  422  422  422  422
+j/<path:code>                                             GET   404  404  404  404  404  404  404  404
+j/<path:code>                                             POST  404  404  404  404  404  404  404  404
 admin/                                                    GET   302  403  403  403  403  403  200  200
 admin/login/                                              GET   302  302  302  302  302  302  302  302
 admin/login/                                              POST  302  302  302  302  302  302  302  302
@@ -256,6 +264,8 @@ OTHER_METHODS = ("HEAD", "OPTIONS", "PUT", "PATCH", "DELETE", "TRACE")
 # Everybody's, with or without an account; `tests/test_architecture.py` says why.
 PUBLIC = {route for route, _, anon, *_ in (line.split() for line in TABLE.strip().splitlines()) if anon != "302"}
 PUBLIC |= {"accounts/logout/", "accounts/login/passkey/", "accounts/login/code/"}
+# For clients, whose browsers keep no cookie of ours: what these do, a link could do as well (docs/decisions/0022).
+TOKENLESS = {"join/", "join/<path:code>", "j/", "j/<path:code>"}
 # Effects of these at the vendor are what the POST is for.
 ACTING = {
     "invitations/new/",
@@ -388,6 +398,7 @@ class Cast:
             "<slug:tag>": "0" * 16,
             "<str:token>": "no-such-token",
             "<int:pk>": "1",
+            "<path:code>": "000000000",
             "<path:content_type_id>": "1",
             "<path:object_id>": str(key),
             "<id>": str(self.somebody.pk),

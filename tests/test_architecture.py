@@ -48,6 +48,10 @@ PUBLIC = {
     "accounts/signed-out/": "the way on to that provider, for those who are out here",
     "accounts/waiting/": "tells somebody new that an administrator has to let them in",
     "accounts/sign-in/<str:token>/": "the link of `manage.py sign_in_link`, for the day the provider is broken",
+    "join/": "where a client, who has no account, types the code",
+    "join/<path:code>": "shows a client who helps, and leads on to Getscreen; tells nothing but of that one code",
+    "j/": "the same, shorter to say",
+    "j/<path:code>": "the same, shorter to send",
     "logo/<slug:digest>.png": "the helpdesk's logo, which the door shows as well",
     "branding/<slug:digest>.css": "the helpdesk's colour, which the door shows as well",
 }
@@ -164,6 +168,7 @@ def test_every_kind_of_event_has_a_sentence_and_is_used():
 BY_HAND = {
     "portal/templatetags/viewer.py": ("mark_safe", "puts together again what templates have escaped"),
     "portal/templatetags/audit.py": ("mark_safe", "a sentence of ours, escaped, with words that were escaped before"),
+    "invitations/join.py": ("csrf_exempt", "forms without cookies, which do no more than a link: docs/decisions/0022"),
     "portal/prepared.py": ("raw", "the statement is made by the ORM; only a key is filled in"),
 }
 

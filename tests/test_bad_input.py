@@ -100,6 +100,7 @@ PARAMETERS = (
     "<int:seq>",
     "<int:pk>",
     "<str:token>",
+    "<path:code>",
     "<path:object_id>",
     "<path:content_type_id>",
 )

@@ -10,13 +10,14 @@ from gettext import NullTranslations
 import pytest
 from allauth.mfa.webauthn.internal import auth as webauthn
 from django.core import mail
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 from django.urls import get_resolver, reverse
-from django.utils import translation
+from django.utils import timezone, translation
 from django.utils.translation import trans_real
 
+from invitations.models import Invitation, Policy, Snapshot, Status
 from portal.accounts import factors
-from portal.accounts.models import OneTimeLink, User
+from portal.accounts.models import OneTimeLink, Tally, User
 from portal.audit.models import Event
 from tests import messages
 from tests.accounts.second_steps import CODE, LOGIN, SECURITY, by_password, code, give_app, give_codes
@@ -288,6 +289,39 @@ def test_a_confirmation_before_connect(missing, agent, vendor) -> None:
         assert "Bevor Sie sich verbinden" in looked_at(browser.get(f"/accounts/{path}/?next=/"))
     answer = browser.post("/accounts/reauthenticate/", {"password": PASSWORD, "next": "/"}, follow=True)
     assert "Confirmed. Press Connect again." in answer.content.decode(), "the board is English"
+
+
+def test_the_pages_of_clients(missing, agent, vendor) -> None:
+    Snapshot.load()
+    code, link = "417902365", "https://go.getscreen.me/invite/417902365"
+    fields = {"vendor_id": 1, "code": code, "invite_url": link, "created_by": agent}
+    invitation = Invitation.objects.create(account="", **fields)
+    browser, here = German(), f"/join/{code}"
+    looked_at(browser.get("/join/"))
+    looked_at(browser.get("/join/123456789"), 404)
+    for typed in ("", "x", "1", "12"):
+        looked_at(browser.post("/join/", {"code": typed}), 422)
+    for recording in Policy.Recording.values:
+        for name in ("none", "first"):
+            Policy.objects.update_or_create(pk=1, defaults={"recording": recording, "supporter_name": name})
+            looked_at(browser.get(here))
+    over = {"closed_at": timezone.now(), "status": Status.CLOSED}
+    for changes, status in (
+        ({"invite_url": ""}, 502),
+        ({"status": Status.JOINED}, 409),
+        (over, 410),
+        (over | {"expired_at": timezone.now()}, 410),
+    ):
+        Invitation.objects.filter(pk=invitation.pk).update(**changes)
+        looked_at(browser.get(here), status)
+    Tally.objects.update(count=1000)
+    looked_at(browser.get(here), 429)
+    with connection.execute_wrapper(lost):
+        looked_at(browser.get(here), 503)
+
+
+def lost(*_: object) -> None:
+    raise OperationalError
 
 
 # --- Only there -------------------------------------------------------------------------------------

@@ -151,7 +151,10 @@ class Invitation(models.Model):
                 violation_error_message=_("A closed invitation has the time of its closing, an open one has none."),
             ),
         ]
-        indexes: ClassVar = [models.Index(fields=["status", "closed_at"], name="invitations_on_board")]
+        indexes: ClassVar = [
+            models.Index(fields=["status", "closed_at"], name="invitations_on_board"),
+            models.Index(fields=["code"], name="invitations_of_code"),  # anybody can ask for one
+        ]
 
     def __str__(self) -> str:
         return self.display_name
@@ -229,6 +232,7 @@ class Entry(models.Model):
         EXPIRED = "expired", _("Expired")
         STILL = "still", _("Session confirmed")
         ESCALATED = "escalated", _("Escalated")
+        CONTINUED = "continued", _("Client went on from the join page")
 
     invitation = models.ForeignKey(Invitation, on_delete=models.CASCADE, related_name="entries")
     at = models.DateTimeField(default=timezone.now)

@@ -174,6 +174,9 @@ KINDS: dict[str, Kind] = {
     ),
     "invitation.revealed": Kind(_("Code revealed"), _("copied the %(what)s of %(target)s")),
     "invitation.qr": Kind(_("QR code shown"), _("was shown the QR code of %(target)s")),
+    "join.continued": Kind(
+        _("Client went on"), _("went on to Getscreen from the join page of %(target)s (in “%(language)s”)")
+    ),
     "history.exported": Kind(
         _("History exported"), _("exported %(rows)s closed invitations"), _("began to export closed invitations")
     ),

@@ -83,7 +83,7 @@ class RememberOrigin:
             return self.get_response(request)
 
 
-SECRET_PARTS = ("token", "key")  # of addresses that are themselves a right: enrolment, password reset
+SECRET_PARTS = ("token", "key", "code")  # of addresses that are themselves a right: enrolment, password reset, joining
 
 
 def path_of(request: HttpRequest) -> str:

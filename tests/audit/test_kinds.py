@@ -95,6 +95,7 @@ FIXTURES: dict[str, tuple[Fixture, tuple[str, ...]]] = {
     "invitation.noted": ({**TILDA, "facts": {"fields": ["note", "ticket"]}}, (OK,)),
     "invitation.preview": ({**TILDA, "up": {}}, (FAILED, OK)),
     "invitation.revealed": ({**TILDA, "facts": {"what": "code"}}, (OK,)),
+    "join.continued": ({**TILDA, "facts": {"language": "de"}}, (OK,)),
     "invitation.qr": (TILDA, (OK,)),
     "history.exported": ({"facts": {"rows": 120}}, (FAILED, OK)),
     "vendor.joined": ({**TILDA, "facts": {"precision_seconds": 3}}, (OK,)),

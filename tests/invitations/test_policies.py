@@ -16,8 +16,6 @@ POLICY = "/admin/invitations/policy/1/change/"
 NOT_YET = {  # what nothing acts on yet stands on no page
     "visibility",
     "is_private_allowed",
-    "shared_link",
-    "supporter_name",
     "expires_after_hours",
     "orphaned_after_minutes",
     "long_session_hours",

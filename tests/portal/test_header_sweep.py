@@ -17,7 +17,7 @@ from tests.test_access import EVERY, Cast, send
 
 # How to ask so that answers of every kind come back, from people who may and people who may not.
 WAYS = ("GET", "HEAD", "POST", "PUT", "OPTIONS")
-NO_REFERRER = ("connect/", "preview/", "accounts/enrol/", "password/reset/key/")
+NO_REFERRER = ("connect/", "preview/", "accounts/enrol/", "password/reset/key/", "join/", "j/")
 
 
 @pytest.fixture
