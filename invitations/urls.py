@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from invitations import branding, exports, views
+from invitations import branding, exports, share_views, views
 from invitations.alerts import alerts
 
 urlpatterns = [
@@ -19,6 +19,8 @@ urlpatterns = [
     path("invitations/<slug:public_id>/preview/", views.preview, name="invitation_preview"),
     path("invitations/<slug:public_id>/qr/", views.qr, name="invitation_qr"),
     path("invitations/<slug:public_id>/copied/", views.copied, name="invitation_copied"),
+    path("invitations/<slug:public_id>/share/", share_views.share, name="invitation_share"),
+    path("invitations/<slug:public_id>/share/mail/", share_views.mail, name="invitation_mail"),
     path("invitations/<slug:public_id>/evidence/", exports.evidence, name="invitation_evidence"),
     path("history/", views.history, name="history"),
     path("history/export/", exports.history, name="history_export"),

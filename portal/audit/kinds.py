@@ -170,6 +170,7 @@ KINDS: dict[str, Kind] = {
     ),
     "invitation.revealed": Kind(_("Code revealed"), _("copied the %(what)s of %(target)s")),
     "invitation.qr": Kind(_("QR code shown"), _("was shown the QR code of %(target)s")),
+    "invitation.mailed": Kind(_("Invitation mailed"), _("sent the invitation to %(target)s by e-mail")),
     "history.exported": Kind(
         _("History exported"), _("exported %(rows)s closed invitations"), _("began to export closed invitations")
     ),

@@ -13,7 +13,7 @@ addEventListener("keydown", (event) => {
   if (!choice?.checked || document.querySelector("dialog[open], :popover-open")) return;
   const row = document.activeElement.closest(".row");
   if (event.key === "j" || event.key === "k") return move(row, event.key === "j" ? 1 : -1);
-  if (event.key === "c") return row?.querySelector("button.code")?.click();
+  if (event.key === "c" && row) return row.querySelector("button.code")?.click();
   const target = document.querySelector(`[data-key="${CSS.escape(event.key)}"]`);
   if (!target) return;
   event.preventDefault();
