@@ -38,7 +38,6 @@ def share_context(request: HttpRequest, invitation: Invitation, *, by: User, pol
     known = messages.texts()
     language = messages.offered(language_of(request), known)
     return {
-        "language": language,
         "languages": [(code, LANGUAGES[code].name) for code in known],
         "message": messages.message_for(invitation, by=by, policy=policy, language=language, text=known[language]),
         "sheet": SHEETS.get(language),

@@ -40,7 +40,7 @@ def share(request: SignedInRequest, public_id: str) -> HttpResponse:
     if way not in WAYS:
         raise Http404
     context = page_context(request, invitation)
-    language = context["language"]
+    language = context["message"].language
     context |= {"spoken": spelling.spoken(language), "sounds": spelling.spelled(invitation.code, language)}
     return remembered(request, render(request, WAYS[way], context), language)
 
