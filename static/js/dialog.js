@@ -16,7 +16,7 @@ async function open(link) {
   dialog.replaceChildren(...sheet.childNodes, said);
   dialog.lang = page.documentElement.lang; // a page in German opens sheets that are English
   dialog.setAttribute("aria-label", dialog.querySelector("h1, h2").textContent);
-  dialog.open ? dialog.querySelector("[autofocus], a, button").focus() : dialog.showModal();
+  dialog.open ? (dialog.querySelector("[autofocus]") ?? dialog.querySelector("a, button")).focus() : dialog.showModal();
   globalThis.htmx?.process(dialog);
 }
 
