@@ -20,6 +20,7 @@ from invitations.forms import one_line
 from invitations.links import client_link
 from invitations.message_texts import BUILT_IN, DEFAULT, LANGUAGES, Text
 from invitations.models import Delivery, Invitation, MessageTemplate, Policy
+from invitations.phrases import words_of
 from portal.accounts.models import User
 
 PLACEHOLDERS: dict[str, Promise] = {
@@ -29,6 +30,7 @@ PLACEHOLDERS: dict[str, Promise] = {
     "supporter": gettext_lazy("the name of whoever sends it, as far as the policy tells it"),
     "client": gettext_lazy("the client’s name"),
     "expires": gettext_lazy("when the invitation expires, to stand after “until”"),
+    "phrase": gettext_lazy("the two words that client and supporter say to each other"),
     "line": gettext_lazy("the line that the sender may add; without it, the line stands at the end"),
 }
 PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
@@ -103,6 +105,7 @@ def message_for(
         # A name is typed by whoever sends this: no way around what the line may not hold.
         "client": "" if link_in(invitation.client_name) else invitation.client_name,
         "expires": expiry(invitation, language),
+        "phrase": words_of(invitation.phrase, language),
         "line": line,
     }
     return filled(language, text or texts()[language], values)
@@ -123,6 +126,7 @@ def example(text: Text, *, language: str, policy: Policy) -> Message:
         "supporter": "Ada",
         "client": "Tilda Brandtner",
         "expires": moment(timezone.now() + timedelta(hours=24), language),
+        "phrase": words_of(0, language),
         "line": "",
     }
     return filled(language, text, values)

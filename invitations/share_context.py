@@ -12,7 +12,7 @@ from invitations.message_texts import DEFAULT, LANGUAGES, SHEETS
 from invitations.models import Invitation, Policy
 from portal.accounts.models import User
 
-COOKIE = "message_language"
+COOKIE = f"{settings.COOKIE_PREFIX}message_language"
 COOKIE_SECONDS = 365 * 24 * 60 * 60
 
 

@@ -11,6 +11,7 @@ from invitations import messages
 from invitations.message_admin import MessageTemplateForm
 from invitations.message_texts import BUILT_IN, LANGUAGES, SHEETS, Text
 from invitations.models import Invitation, MessageTemplate, Policy, Snapshot
+from invitations.phrases import words_of
 from portal.accounts.models import User
 from portal.audit.models import Event
 
@@ -98,6 +99,11 @@ def test_a_client_learns_no_more_of_the_name_than_the_policy_tells(who, name):
 
 def test_somebody_without_a_name_is_the_helpdesk():
     assert messages.supporter(User(username="root"), Policy(helpdesk_name="Quillmere")) == "Quillmere"
+
+
+def test_the_two_words_are_those_of_the_language():
+    assert message("{phrase}", phrase=0).body == words_of(0, "en")
+    assert message("{phrase}", phrase=65_535, language="de").body == words_of(65_535, "de") != words_of(65_535, "en")
 
 
 def test_a_client_s_name_is_no_way_around_what_a_line_may_hold():

@@ -12,6 +12,7 @@ from django.utils import timezone
 from invitations import limits, sharing, spelling
 from invitations.mail_form import MailForm
 from invitations.models import Delivery, Entry, Invitation, MessageTemplate, Snapshot, Status
+from invitations.share_context import COOKIE
 from portal import audit
 from portal.accounts.models import Tally
 from portal.audit.models import Event
@@ -55,8 +56,9 @@ def test_the_page_shares_in_the_language_that_is_asked_for_and_the_browser_keeps
     german = text_of(desk.get(f"{here}share/?language=de"))
     assert "damit Helpdesk Ihnen" in german
     assert row.invite_url in german
-    assert desk.cookies["message_language"].value == "de"
-    assert desk.cookies["message_language"]["httponly"]
+    assert desk.cookies[COOKIE].value == "de"
+    assert COOKIE.startswith("__Host-")
+    assert [desk.cookies[COOKIE][flag] for flag in ("secure", "httponly", "samesite")] == [True, True, "Lax"]
     for path in (here, f"{here}live/", f"{here}share/", f"{here}share/mail/"):
         assert "damit Helpdesk Ihnen" in text_of(desk.get(path))
     desk.get(f"{here}?language=en")
@@ -162,7 +164,7 @@ def test_a_mail_is_ordered_with_its_event_and_its_line_in_one_go(desk, here, row
     line = row.entries.get(kind=Entry.Kind.SHARED)
     assert (line.at, line.detail, line.actor_name) == (order.ordered_at, TO, "Mika Lind")
     assert Snapshot.load().revision == before + 1
-    assert desk.cookies["message_language"].value == "de"
+    assert desk.cookies[COOKIE].value == "de"
 
 
 def test_the_address_in_the_timeline_is_masked_for_who_sees_no_codes(desk, here, auditor, browser_of):
