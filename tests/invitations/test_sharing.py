@@ -272,11 +272,11 @@ def test_without_a_mail_server_the_page_says_so_and_offers_the_message(desk, her
     found = text_of(desk.get(f"{here}share/mail/"))
     assert "This portal sends no e-mail." in found
     assert 'data-what="message"' in found
-    assert "> Send<" not in found.replace("</svg>", ">")
-    answer = desk.post(f"{here}share/mail/", form())
+    assert 'name="to"' not in found
+    answer = desk.post(f"{here}share/mail/", form(line="Bis gleich"))
     assert answer.status_code == 409
     assert "No mail server is configured, so nothing was sent." in text_of(answer)
-    assert TO in text_of(answer), "what was typed stays"
+    assert text_of(answer).count("Bis gleich") == 3, "what was typed stays, and is in the message to copy"
     assert not Delivery.objects.exists()
 
 
