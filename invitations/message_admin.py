@@ -9,7 +9,7 @@ from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from invitations.forms import NoteField, OneLineField
@@ -77,8 +77,8 @@ class MessageTemplateAdmin(AuditedAdmin):
 
     @admin.display(description=_("placeholders"))
     def placeholders(self, template: MessageTemplate) -> str:
-        rows = ((f"{{{name}}}", meaning) for name, meaning in PLACEHOLDERS.items())
-        return format_html('<dl class="placeholders">{}</dl>', format_html_join("", "<dt>{}</dt><dd>{}</dd>", rows))
+        known = "\n".join(f"{{{name}}}: {meaning}" for name, meaning in PLACEHOLDERS.items())
+        return format_html('<div class="placeholders">{}</div>', known)
 
     @admin.display(description=_("preview"))
     def preview(self, template: MessageTemplate | None) -> str:
