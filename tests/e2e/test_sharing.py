@@ -86,7 +86,7 @@ def test_agent_auditor_and_client_see_each_other_s_steps(open_page, vendor, port
 
 def test_without_https_the_text_is_selected_to_be_copied_by_hand(open_page, vendor, portal):
     portal.known(vendor.add("Tilda"))
-    page = open_page("agent")
+    page = open_page("lead")  # whose alerts no other test switches on
     page.add_init_script(PLAIN_HTTP)
     page.reload()
     selected = "getSelection().toString() || document.activeElement.value.slice(document.activeElement.selectionStart)"
@@ -107,6 +107,8 @@ def test_without_https_the_text_is_selected_to_be_copied_by_hand(open_page, vend
     page.get_by_role("button", name="Alerts are off").click()
     page.get_by_label("Show a desktop notification").check()
     expect(page.locator("#alerts-state")).to_contain_text("browsers allow them with https only")
+    with page.expect_response("**/board/alerts/"):
+        page.get_by_label("Show a desktop notification").uncheck()
 
 
 def test_without_javascript_everything_but_the_copying_is_there(open_page, vendor, portal):
