@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
+from invitations import message_admin  # noqa: F401  # registers its page
 from invitations.models import Invitation, Outcome, Policy, Snapshot
 from invitations.policy_form import PolicyForm
 from portal.accounts.admin import AuditedAdmin, Changes

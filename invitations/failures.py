@@ -137,6 +137,18 @@ WORDINGS: dict[str, Wording] = {
         _("Its code and link no longer work."),
         _("Create a new invitation if the client still needs help."),
     ),
+    "expired": Wording(
+        409,
+        _("This invitation has expired"),
+        _("Its code and link no longer work, so nothing was sent."),
+        _("Create a new invitation if the client still needs help."),
+    ),
+    "mail_off": Wording(
+        409,
+        _("This portal sends no e-mail"),
+        _("No mail server is configured, so nothing was sent."),
+        _("Copy the message and send it from your own mail program."),
+    ),
     "other_account": Wording(
         409,
         _("This invitation belongs to another Getscreen account"),
@@ -209,6 +221,12 @@ WORDINGS: dict[str, Wording] = {
         _("You have made as many invitations as one person may in an hour, so none was made."),
         _("Wait a while and try again."),
     ),
+    "limit_mail": Wording(
+        429,
+        _("Too many e-mails in a short time"),
+        _("You have sent as many e-mails as one person may in an hour, so this one was not sent."),
+        _("Copy the message and send it from your own mail program."),
+    ),
     "outcome_unknown": Wording(
         409,
         _("We do not know yet whether the invitation was made"),
@@ -228,9 +246,9 @@ KINDS: tuple[tuple[type[GetscreenError], str], ...] = (
 CONNECT = "support/connect"
 NO_HARM = _("Sessions that are running are not affected.")
 RETRIES = {"unreachable", "maybe_connect", "no_audit", "unrecorded_connect", "garbled", "double", "quota", "not_ready"}
-LIMITS = {"limit_connect", "limit_create"}
-RETRIES |= {"limit_connect"}
 LIMITED = _("If your work needs more, ask your administrator to raise the limit.")
+LIMITS = {"limit_connect": LIMITED, "limit_create": LIMITED, "limit_mail": WORDINGS["limit_mail"].next}
+RETRIES |= {"limit_connect"}
 
 
 @dataclass(frozen=True)
@@ -259,7 +277,7 @@ class Failure:
     def next(self) -> Text:
         if not self.seconds:
             return self.wording.next
-        return f"{try_again_in(self.seconds)} {LIMITED if self.is_limit else NO_HARM}"
+        return f"{try_again_in(self.seconds)} {LIMITS.get(self.kind, NO_HARM)}"
 
     @property
     def is_limit(self) -> bool:

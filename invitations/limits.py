@@ -1,4 +1,4 @@
-"""How often one person may create invitations and connect: what the policy allows, counted per person.
+"""How often one person may create invitations, connect and mail: what the policy allows, counted per person.
 
 What counts is an operation that begins, in the same transaction as its intent: a form sent twice, a refusal
 before it and a person without the right take nothing. What the vendor certainly never got is given back, so
@@ -15,15 +15,19 @@ from portal.accounts.models import User
 from portal.accounts.tallies import Limit
 from portal.audit.kinds import Result
 
+FIXED = {"mail": (30, 60 * 60)}  # no policy: more is no support, but a mailing
 FIELDS = {"connect": ("connects_per_ten_minutes", 10 * 60), "create": ("creates_per_hour", 60 * 60)}
 
 
 def limit_of(verb: str) -> Limit | None:
-    """Return what the policy says at this moment, if it limits operations of that name."""
-    if verb not in FIELDS:
+    """Return what limits operations of that name at this moment, if anything does."""
+    if verb in FIXED:
+        allowed, seconds = FIXED[verb]
+    elif verb in FIELDS:
+        field, seconds = FIELDS[verb]
+        allowed = getattr(Policy.load(), field)
+    else:
         return None
-    field, seconds = FIELDS[verb]
-    allowed: int = getattr(Policy.load(), field)
     return Limit(f"invitation.{verb}s", allowed, seconds) if allowed else None
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
+from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from invitations import links, phrases, unsettled
-from invitations.models import Entry, Invitation, Policy, Status
+from invitations.messages import mask
+from invitations.models import Delivery, Entry, Invitation, Policy, Status
 from portal.accounts.access import Access
 from portal.accounts.models import User
 
@@ -138,17 +140,22 @@ class Line:
     mark: str = ""
     gap: str = ""
     is_pending: bool = False
+    again: int = 0  # the line of a mail that may be sent once more
 
 
 MARKS = {Entry.Kind.JOINED: "signal", Entry.Kind.CONNECTED: "ok", Entry.Kind.ACTIVE: "ok"}
 
 
-def timeline(invitation: Invitation) -> list[Line]:
+def timeline(invitation: Invitation, *, may_see_addresses: bool = False) -> list[Line]:
     """Return what happened, oldest first, and the steps that are still to come."""
     lines: list[Line] = []
     before: datetime | None = None
+    mails = mails_of(invitation)
     for entry in invitation.entries.all():
-        lines.append(line_of(entry, before))
+        if entry.kind == Entry.Kind.SHARED:
+            lines.append(line_of_mail(entry, mails.get(entry.at), before, may_see_addresses=may_see_addresses))
+        else:
+            lines.append(line_of(entry, before))
         before = entry.at
     lines += [line_of_unsettled(line) for line in unsettled.of(invitation)]
     return sorted(lines, key=lambda line: line.at or datetime.max) + pending(invitation)
@@ -168,6 +175,36 @@ def line_of(entry: Entry, before: datetime | None) -> Line:
     if entry.actor_name:
         title = _("%(what)s by %(who)s") % {"what": kind.label, "who": entry.actor_name}
     return Line(entry.at, kind, title, detail_of(entry), MARKS.get(kind, ""), gap(before, entry.at))
+
+
+def mails_of(invitation: Invitation) -> dict[datetime, Delivery]:
+    """Return the mails to the client, each by its moment, which its line of the timeline shares."""
+    return {mail.ordered_at: mail for mail in invitation.deliveries.filter(kind=Delivery.Kind.MAIL)}
+
+
+def line_of_mail(entry: Entry, mail: Delivery | None, before: datetime | None, *, may_see_addresses: bool) -> Line:
+    """Say to whom a mail was ordered, and how that went."""
+    to = entry.detail if may_see_addresses else mask(entry.detail)
+    detail = f"{_('By e-mail to %(address)s.') % {'address': to}} {outcome_of(mail)}".strip()
+    has_failed = mail is not None and mail.state == Delivery.State.FAILED
+    again = entry.pk if has_failed and may_see_addresses and entry.invitation.is_open else 0
+    return replace(line_of(entry, before), detail=detail, again=again)
+
+
+def outcome_of(mail: Delivery | None) -> str:
+    """Return how a mail went, in a sentence."""
+    if mail is None:
+        return ""
+    at = timezone.localtime(mail.ended_at).strftime("%H:%M:%S") if mail.ended_at else ""
+    if mail.state == Delivery.State.SENT:
+        return _("Handed to the mail server at %(time)s.") % {"time": at}
+    if mail.state == Delivery.State.FAILED:
+        return _("Could not be delivered, given up at %(time)s. %(trouble)s") % {"time": at, "trouble": mail.trouble}
+    if mail.state == Delivery.State.CANCELLED:
+        return _("Not sent: it was no longer needed.")
+    return (
+        _("Tried, and not delivered yet. %(trouble)s") % {"trouble": mail.trouble} if mail.trouble else _("On its way.")
+    )
 
 
 def detail_of(entry: Entry) -> str:

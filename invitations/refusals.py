@@ -35,6 +35,18 @@ class AlreadyClosed(ActionRefused):
     reason = "closed"
 
 
+class Expired(ActionRefused):
+    """The invitation's time is over, though it may not be closed at the vendor yet."""
+
+    reason = "expired"
+
+
+class MailOff(ActionRefused):
+    """No mail server is configured."""
+
+    reason = "mail_off"
+
+
 class OtherAccount(ActionRefused):
     """The invitation belongs to an API key that is no longer in use."""
 

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from invitations import branding, exports, join, note_views, views
+from invitations import branding, exports, join, note_views, share_views, views
 from invitations.alerts import alerts
 
 urlpatterns = [
@@ -23,6 +23,8 @@ urlpatterns = [
     path("invitations/<slug:public_id>/note/versions/", note_views.versions, name="invitation_versions"),
     path("invitations/<slug:public_id>/outcome/", note_views.outcome, name="invitation_outcome"),
     path("invitations/<slug:public_id>/summary/", note_views.summary, name="invitation_summary"),
+    path("invitations/<slug:public_id>/share/", share_views.share, name="invitation_share"),
+    path("invitations/<slug:public_id>/share/mail/", share_views.mail, name="invitation_mail"),
     path("invitations/<slug:public_id>/evidence/", exports.evidence, name="invitation_evidence"),
     path("history/", views.history, name="history"),
     path("history/export/", exports.history, name="history_export"),

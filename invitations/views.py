@@ -25,6 +25,7 @@ from invitations.forms import CreateForm, OutcomeForm, RenameForm
 from invitations.models import Invitation, Policy, Status
 from invitations.presentation import Row, tag_of, timeline
 from invitations.refusals import NoteChanged
+from invitations.share_context import language_of, remember, share_context
 from invitations.tokens import new_token, sound
 from portal import audit
 from portal.accounts import factors, roles
@@ -140,7 +141,10 @@ def new(request: SignedInRequest) -> HttpResponse:
 def detail(request: SignedInRequest, public_id: str) -> HttpResponse:
     """Show one invitation: what to tell the client, what happened, what can be done."""
     invitation = find(request, public_id)
-    return render(request, "invitations/detail.html", detail_context(request, invitation))
+    response = render(request, "invitations/detail.html", detail_context(request, invitation))
+    if "language" in request.GET:
+        remember(response, language_of(request))
+    return response
 
 
 @require_GET
@@ -156,23 +160,22 @@ def live(request: SignedInRequest, public_id: str) -> HttpResponse:
 
 def detail_tag(request: SignedInRequest, public_id: str) -> str:
     """Return the polling tag of one invitation's page, without looking at the invitation."""
-    facts = (get_language(), settings.RELEASE, *health(request).facts)
+    facts = (get_language(), language_of(request), settings.RELEASE, *health(request).facts)
     scope = scope_of(Access(request.user))
     return tag_of(public_id, request.user.pk, snapshot_of(request).revision, *scope, *facts)
 
 
 def detail_context(request: SignedInRequest, invitation: Invitation) -> dict[str, Any]:
     policy = policy_of(request)
-    may = Access(request.user)
-    row = Row(invitation, may, policy, snapshot_of(request).account, health(request).why_not, viewer=request.user)
-    return {
+    row = row_for(request, invitation)
+    shared = share_context(request, invitation, by=request.user, policy=policy) if row.can_copy else {}
+    return shared | {
         "invitation": invitation,
         "viewer": request.user,
         "row": row,
-        "timeline": timeline(invitation),
+        "timeline": timeline(invitation, may_see_addresses=row.can_copy),
         "tag": detail_tag(request, invitation.public_id),
         "poll_seconds": settings.POLL_SECONDS,
-        "share_message": share_message(invitation, policy) if row.can_copy else "",
         "is_new": is_new(invitation, request),
         "ask_recording": policy.recording == Policy.Recording.ASK,
         "recording_note": recording_note(policy),
@@ -180,6 +183,12 @@ def detail_context(request: SignedInRequest, invitation: Invitation) -> dict[str
         "may_annotate": actions.may_annotate(request.user),
         "note_versions": notes.version(invitation) if invitation.note else 0,
     }
+
+
+def row_for(request: SignedInRequest, invitation: Invitation) -> Row:
+    may = Access(request.user)
+    account, why_not = snapshot_of(request).account, health(request).why_not
+    return Row(invitation, may, policy_of(request), account, why_not, viewer=request.user)
 
 
 def is_new(invitation: Invitation, request: SignedInRequest) -> bool:
@@ -194,19 +203,6 @@ def recording_note(policy: Policy) -> str:
         Policy.Recording.OFF: _("This session will not be recorded."),
     }
     return notes.get(Policy.Recording(policy.recording), "")
-
-
-def share_message(invitation: Invitation, policy: Policy) -> str:
-    """Return the text to send to the client."""
-    return _(
-        "Hello,\n\nto let %(helpdesk)s help you on your computer, open this link and follow the steps:\n\n"
-        "%(link)s\n\nIf you are asked for a code, type %(code)s.\n\n"
-        "Only continue if you are talking to %(helpdesk)s right now."
-    ) % {
-        "helpdesk": policy.helpdesk_name,
-        "link": links.client_link(invitation, policy),
-        "code": invitation.code_grouped,
-    }
 
 
 @require_POST
@@ -309,10 +305,11 @@ def preview(request: SignedInRequest, public_id: str) -> HttpResponse:
 def qr(request: SignedInRequest, public_id: str) -> HttpResponse:
     """Return the client's link as a QR code. The invitation's page loads it once each time it is opened."""
     invitation = find(request, public_id)
-    if not (invitation.invite_url and invitation.is_open):
+    link = links.client_link(invitation, policy_of(request))
+    if not (link and invitation.is_open):
         raise Http404
     actions.reveal(invitation=invitation, by=request.user, what="qr")
-    return picture(links.client_link(invitation, policy_of(request)))
+    return picture(link)
 
 
 @require_POST

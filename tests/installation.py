@@ -200,7 +200,7 @@ class Installation:
 
     def forget_everything(self) -> None:
         """Empty the board, the history and the sign-in limits; people, policy and audit log stay."""
-        for table in ("entry", "operation", "invitation"):
+        for table in ("delivery", "entry", "operation", "invitation"):
             self.ask(f"DELETE FROM invitations_{table}")
         self.ask("DELETE FROM portal_cache")
         self.ask("DELETE FROM accounts_tally")

@@ -18,7 +18,7 @@ import pytest
 from django.contrib.auth.models import Group
 from django.urls import URLPattern, get_resolver
 
-from invitations.models import Invitation, Outcome, Policy, Status
+from invitations.models import Invitation, MessageTemplate, Outcome, Policy, Status
 from portal import audit
 from portal.accounts import roles
 from portal.accounts.admin.role_table import permissions_for
@@ -75,6 +75,10 @@ invitations/<slug:public_id>/copied/                      GET   302  405  405  4
 invitations/<slug:public_id>/copied/                      POST  302  403  400  400  400  403  400  400
 invitations/<slug:public_id>/qr/                          GET   302  403  200  200  200  403  200  200
 invitations/<slug:public_id>/qr/                          POST  302  405  405  405  405  405  405  405
+invitations/<slug:public_id>/share/                       GET   302  403  200  200  200  403  200  200
+invitations/<slug:public_id>/share/                       POST  302  405  405  405  405  405  405  405
+invitations/<slug:public_id>/share/mail/                  GET   302  403  200  200  200  403  200  200
+invitations/<slug:public_id>/share/mail/                  POST  302  403  422  422  422  403  422  422
 invitations/<slug:public_id>/evidence/                    GET   302  405  405  405  405  405  405  405
 invitations/<slug:public_id>/evidence/                    POST  302  403  403  403  403  200  200  200
 accounts/login/                                           GET   200  302  302  302  302  302  302  302
@@ -241,6 +245,15 @@ admin/invitations/outcome/<path:object_id>/change/        POST 302  403  403  40
 admin/invitations/outcome/<path:object_id>/history/       GET  302  403  403  403  403  403  200  200
 admin/invitations/outcome/<path:object_id>/delete/        GET  302  403  403  403  403  403  200  200
 admin/invitations/outcome/<path:object_id>/delete/        POST 302  403  403  403  403  403  302  302
+admin/invitations/messagetemplate/                         GET   302  403  403  403  403  403  200  200
+admin/invitations/messagetemplate/add/                     GET   302  403  403  403  403  403  200  200
+admin/invitations/messagetemplate/add/                     POST  302  403  403  403  403  403  200  200
+admin/invitations/messagetemplate/<path:object_id>/        GET   302  403  403  403  403  403  302  302
+admin/invitations/messagetemplate/<path:object_id>/change/ GET   302  403  403  403  403  403  200  200
+admin/invitations/messagetemplate/<path:object_id>/change/ POST  302  403  403  403  403  403  200  200
+admin/invitations/messagetemplate/<path:object_id>/history/ GET  302  403  403  403  403  403  200  200
+admin/invitations/messagetemplate/<path:object_id>/delete/ GET   302  403  403  403  403  403  200  200
+admin/invitations/messagetemplate/<path:object_id>/delete/ POST  302  403  403  403  403  403  302  302
 admin/invitations/invitation/                             GET   302  403  403  403  403  403  200  200
 admin/invitations/invitation/add/                         GET   302  403  403  403  403  403  403  403
 admin/invitations/invitation/add/                         POST  302  403  403  403  403  403  403  403
@@ -291,6 +304,7 @@ NEEDS = {
     **{f"{HERE}{part}/": {roles.MANAGE_OWN, roles.MANAGE_ANY} for part in ("rename", "close")},
     **{f"{HERE}{part}/": {roles.CONNECT, roles.MANAGE_OWN, roles.MANAGE_ANY} for part in ("note", "outcome")},
     **{f"{HERE}{part}/": {roles.SEE_CODES} for part in ("preview", "copied", "qr")},
+    **{f"{HERE}{part}/": {roles.SEE_CODES} for part in ("preview", "copied", "qr", "share", "share/mail")},
     f"{HERE}evidence/": {roles.AUDIT_ALL},
     **{f"audit/{part}/": {roles.AUDIT_ALL} for part in ("export", "verify")},
     **{f"audit/{part}": {roles.AUDIT_OWN, roles.AUDIT_TEAM, roles.AUDIT_ALL} for part in ("", "<int:seq>/")},
@@ -387,9 +401,18 @@ class Cast:
 
     def path(self, route: str) -> str:
         rows = {"group": Group, "event": Event, "policy": Policy, "invitation": Invitation, "outcome": Outcome}
+        rows = {
+            "group": Group,
+            "event": Event,
+            "policy": Policy,
+            "invitation": Invitation,
+            "messagetemplate": MessageTemplate,
+        }
         model = rows.get(route.split("/")[2]) if route.count("/") > 2 else None
         if model is Event:
             audit.record("signout")
+        if model is MessageTemplate:
+            MessageTemplate.objects.get_or_create(language="es", defaults={"subject": "Hola", "body": "{link}"})
         key = model.objects.values_list("pk", flat=True).first() if model else self.somebody.pk
         path = "/" if route == "-" else f"/{route}"
         for pattern, value in {

@@ -177,6 +177,7 @@ KINDS: dict[str, Kind] = {
     "join.continued": Kind(
         _("Client went on"), _("went on to Getscreen from the join page of %(target)s (in “%(language)s”)")
     ),
+    "invitation.mailed": Kind(_("Invitation mailed"), _("sent the invitation to %(target)s by e-mail")),
     "history.exported": Kind(
         _("History exported"), _("exported %(rows)s closed invitations"), _("began to export closed invitations")
     ),

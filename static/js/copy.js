@@ -1,10 +1,22 @@
-// Copy buttons: [data-copy="text"] copies, says so, and selects the text where copying is blocked. [data-dismiss] removes what it names, [data-print] prints.
+// Copy buttons: [data-copy="text"] copies and says so; where the browser lets no page copy, the text is shown, selected, and why. [data-dismiss] removes what it names, [data-print] prints.
 const said = document.getElementById("said");
+const byHand = document.getElementById("by-hand");
 const words = document.getElementById("words")?.dataset ?? {};
 
 function select(button) {
   getSelection().selectAllChildren(document.getElementById(button.dataset.shown) ?? button);
   said.textContent = words.blocked;
+}
+
+// Beside an open dialog all is inert, so the popover goes where its button is.
+function offer(button) {
+  const field = byHand.querySelector("textarea");
+  field.value = button.dataset.copy;
+  byHand.toggleAttribute("data-insecure", !isSecureContext);
+  (button.closest("dialog") ?? document.body).append(byHand);
+  byHand.showPopover();
+  field.focus();
+  field.select();
 }
 
 async function tell(button) {
@@ -18,7 +30,7 @@ addEventListener("click", async (event) => {
   try {
     await navigator.clipboard.writeText(button.dataset.copy);
   } catch {
-    return select(button);
+    return byHand?.showPopover ? offer(button) : select(button);
   }
   tell(button).catch(() => {}); // it is copied all the same
   button.dataset.done = "";

@@ -1,4 +1,4 @@
-// Dialogs: a[data-dialog] opens the sheet of its page in place; whatever goes wrong, the browser goes to that page instead.
+// Dialogs: a[data-dialog] opens the sheet of its page in place, a[data-in-dialog] only where it stands in a dialog; whatever goes wrong, the browser goes to that page instead.
 const dialog = document.getElementById("dialog");
 const said = document.getElementById("said");
 const isPlain = (event) => event.button === 0 && !(event.ctrlKey || event.metaKey || event.shiftKey || event.altKey);
@@ -16,12 +16,13 @@ async function open(link) {
   dialog.replaceChildren(...sheet.childNodes, said);
   dialog.lang = page.documentElement.lang; // a page in German opens sheets that are English
   dialog.setAttribute("aria-label", dialog.querySelector("h1, h2").textContent);
-  dialog.showModal();
+  dialog.open ? (dialog.querySelector("[autofocus]") ?? dialog.querySelector("a, button")).focus() : dialog.showModal();
+  globalThis.htmx?.process(dialog);
 }
 
 if (dialog?.showModal) {
   addEventListener("click", (event) => {
-    const link = event.target.closest("a[data-dialog]");
+    const link = event.target.closest("a[data-dialog], dialog a[data-in-dialog]");
     if (!link || !isPlain(event)) return;
     event.preventDefault();
     open(link).catch(() => location.assign(link.href));

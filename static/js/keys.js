@@ -1,7 +1,7 @@
 // Single-key shortcuts: what is marked [data-key], and in a row j, k, o, c, s. Off in fields, dialogs and menus, and for who does not want them.
 const choice = document.getElementById("keys-on");
 const isTyping = (element) => element.closest?.("input, textarea, select, [contenteditable]");
-const inRow = { c: "button.code", o: ".act-connect", s: "[data-share]" };
+const inRow = { c: "button.code", o: ".act-connect", s: ".act-share" };
 
 function move(row, step) {
   const rows = [...document.querySelectorAll(".row")];

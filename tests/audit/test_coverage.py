@@ -25,6 +25,8 @@ HERE = "invitations/<slug:public_id>/"
 USER = "admin/accounts/user/"
 GROUP = "admin/auth/group/"
 POLICY = "admin/invitations/policy/<path:object_id>/change/"
+MESSAGE = "admin/invitations/messagetemplate/"
+A_MESSAGE = {"subject": "Hello", "body": "Open {link}"}
 # What is sent where somebody may: a right form, and one with something wrong in it.
 FORMS: dict[str, tuple[dict[str, str], dict[str, str]]] = {
     "board/alerts/": ({"signal": "on"}, {"signal": "?"}),
@@ -34,6 +36,10 @@ FORMS: dict[str, tuple[dict[str, str], dict[str, str]]] = {
     f"{HERE}close/": ({}, {"outcome": "?"}),
     f"{HERE}note/": ({"note": "calls back"}, {"note": "x" * 5000}),
     f"{HERE}outcome/": ({"outcome": "Solved"}, {"outcome": "?"}),
+    f"{HERE}share/mail/": ({"to": "tilda@example.org", "language": "en"}, {"to": "?"}),
+    f"{MESSAGE}add/": (A_MESSAGE | {"language": "fr"}, A_MESSAGE | {"body": "{0}"}),
+    f"{MESSAGE}<path:object_id>/change/": (A_MESSAGE, A_MESSAGE | {"body": ""}),
+    f"{MESSAGE}<path:object_id>/delete/": ({"post": "yes"}, {}),
     "audit/export/": ({"form": "jsonl"}, {"form": "?"}),
     f"{HERE}copied/": ({"what": "code"}, {"what": "everything"}),
     "accounts/login/": ({"login": "tom", "password": PASSWORD}, {"login": "tom", "password": "wrong"}),
@@ -86,6 +92,10 @@ audit/export/                                            POST
     allowed=audit.exported:?,audit.key_created:ok,audit.exported:ok
 history/export/                                          GET
 history/export/                                          POST allowed=history.exported:?,history.exported:ok
+invitations/<slug:public_id>/share/                      GET
+invitations/<slug:public_id>/share/                      POST
+invitations/<slug:public_id>/share/mail/                 GET
+invitations/<slug:public_id>/share/mail/                 POST allowed=invitation.mailed:ok
 invitations/<slug:public_id>/evidence/                   GET
 invitations/<slug:public_id>/evidence/                   POST
     allowed=audit.evidence:?,audit.key_created:ok,audit.evidence:ok
@@ -310,6 +320,15 @@ admin/invitations/outcome/<path:object_id>/change/       POST allowed=admin.chan
 admin/invitations/outcome/<path:object_id>/history/      GET
 admin/invitations/outcome/<path:object_id>/delete/       GET
 admin/invitations/outcome/<path:object_id>/delete/       POST allowed=admin.deleted:ok
+admin/invitations/messagetemplate/                       GET
+admin/invitations/messagetemplate/add/                   GET
+admin/invitations/messagetemplate/add/                   POST allowed=admin.added:ok
+admin/invitations/messagetemplate/<path:object_id>/      GET
+admin/invitations/messagetemplate/<path:object_id>/change/ GET
+admin/invitations/messagetemplate/<path:object_id>/change/ POST allowed=admin.changed:ok
+admin/invitations/messagetemplate/<path:object_id>/history/ GET
+admin/invitations/messagetemplate/<path:object_id>/delete/ GET
+admin/invitations/messagetemplate/<path:object_id>/delete/ POST allowed=admin.deleted:ok
 admin/invitations/invitation/                            GET
 admin/invitations/invitation/add/                        GET  allowed=access.denied:denied
 admin/invitations/invitation/add/                        POST allowed=access.denied:denied

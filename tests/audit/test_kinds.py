@@ -97,6 +97,10 @@ FIXTURES: dict[str, tuple[Fixture, tuple[str, ...]]] = {
     "invitation.revealed": ({**TILDA, "facts": {"what": "code"}}, (OK,)),
     "join.continued": ({**TILDA, "facts": {"language": "de"}}, (OK,)),
     "invitation.qr": (TILDA, (OK,)),
+    "invitation.mailed": (
+        {**TILDA, "facts": {"language": "de", "line": False}, "details": {"address": "tilda@example.org"}},
+        (OK,),
+    ),
     "history.exported": ({"facts": {"rows": 120}}, (FAILED, OK)),
     "vendor.joined": ({**TILDA, "facts": {"precision_seconds": 3}}, (OK,)),
     "vendor.left": ({**TILDA, "facts": {"precision_seconds": 3}}, (OK,)),
