@@ -6,11 +6,12 @@ import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from invitations import unsettled
+from invitations import unsettled, urgency
 from invitations.models import Entry, Invitation, Policy, Status
 from portal.accounts.access import Access
 from portal.accounts.models import User
@@ -50,7 +51,12 @@ class Row:
     def facts(self) -> tuple[object, ...]:
         """All that decides how the row looks to people with the same rights, under one policy."""
         values = vars(self.invitation)
-        return (*map(values.get, SHOWN), self.invitation.is_late, self.account, str(self.why_not))
+        return (*map(values.get, SHOWN), self.invitation.is_late, self.is_urgent, self.account, str(self.why_not))
+
+    @property
+    def is_urgent(self) -> bool:
+        """Say whether somebody waits too long and nobody is with them."""
+        return not self.is_other_account and urgency.is_urgent(self.invitation, self.policy, timezone.now())
 
     @property
     def is_mine(self) -> bool:
@@ -125,7 +131,12 @@ class Line:
     is_pending: bool = False
 
 
-MARKS = {Entry.Kind.JOINED: "signal", Entry.Kind.CONNECTED: "ok", Entry.Kind.ACTIVE: "ok"}
+MARKS = {
+    Entry.Kind.JOINED: "signal",
+    Entry.Kind.ESCALATED: "signal",
+    Entry.Kind.CONNECTED: "ok",
+    Entry.Kind.ACTIVE: "ok",
+}
 
 
 def timeline(invitation: Invitation) -> list[Line]:

@@ -170,6 +170,25 @@ KINDS: dict[str, Kind] = {
     ),
     "invitation.revealed": Kind(_("Code revealed"), _("copied the %(what)s of %(target)s")),
     "invitation.qr": Kind(_("QR code shown"), _("was shown the QR code of %(target)s")),
+    "invitation.escalated": Kind(_("Escalated"), _("told others that nobody takes care of %(target)s (%(step)s)")),
+    "invitation.escalation_limited": Kind(
+        _("Escalations held back"),
+        _("told nobody else of clients who wait: %(allowed)s times in an hour are allowed"),
+        _("told nobody else of clients who wait: %(allowed)s times in an hour are allowed"),
+    ),
+    "delivery.sent": Kind(_("Sent"), _("sent a %(what)s about %(target)s")),
+    "delivery.failed": Kind(
+        _("Not delivered"),
+        _("sent a %(what)s about %(target)s"),
+        _("gave up to send a %(what)s about %(target)s after %(tries)s tries"),
+    ),
+    "delivery.cancelled": Kind(_("Delivery cancelled"), _("did not send a %(what)s about %(target)s: %(trouble)s")),
+    "delivery.hastened": Kind(_("Delivery tried again"), _("had a %(what)s about %(target)s tried again at once")),
+    "delivery.tested": Kind(
+        _("Delivery tested"),
+        _("sent a test to %(target)s"),
+        _("could not send a test to %(target)s: %(trouble)s"),
+    ),
     "history.exported": Kind(
         _("History exported"), _("exported %(rows)s closed invitations"), _("began to export closed invitations")
     ),
