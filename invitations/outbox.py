@@ -234,7 +234,7 @@ def line_of(row: Delivery) -> tuple[Entry.Kind, str] | None:
 
 def record(kind: str, row: Delivery, result: Result, *, actor: User | None) -> None:
     facts = {"what": row.kind, "tries": row.attempts, "delivery": row.public_id}
-    details = {"webhook": row.webhook.name if row.webhook else "", "trouble": row.trouble}
+    details = {"webhook": row.webhook.name if row.webhook else "", "trouble": row.trouble.rstrip(".")}
     about: dict[str, Any] = {"target_type": "delivery", "target_id": row.public_id, "details": details}
     if row.invitation is not None:
         about = targeted(row.invitation, **details)

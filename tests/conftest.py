@@ -24,7 +24,15 @@ from portal.getscreen.simulator import Simulator
 
 PASSWORD = "correct horse battery staple"
 # What the form of the policy sends beside what a test is about.
-POLICY_LIMITS = {"fresh_factor_minutes": "0", "connects_per_ten_minutes": "20", "creates_per_hour": "60"}
+POLICY_LIMITS = {
+    "escalate_page_seconds": "60",
+    "escalate_webhook_seconds": "120",
+    "escalate_mail_seconds": "300",
+    "escalations_per_hour": "30",
+    "fresh_factor_minutes": "0",
+    "connects_per_ten_minutes": "20",
+    "creates_per_hour": "60",
+}
 
 
 def whole_log() -> str:

@@ -18,7 +18,8 @@ import pytest
 from django.contrib.auth.models import Group
 from django.urls import URLPattern, get_resolver
 
-from invitations.models import Invitation, Policy, Status
+from invitations.models import Delivery, Invitation, Policy, Status, Webhook
+from invitations.webhooks import Target, keep
 from portal import audit
 from portal.accounts import roles
 from portal.accounts.admin.role_table import permissions_for
@@ -214,6 +215,31 @@ admin/invitations/policy/<path:object_id>/change/         POST  302  403  403  4
 admin/invitations/policy/<path:object_id>/history/        GET   302  403  403  403  403  403  200  200
 admin/invitations/policy/<path:object_id>/delete/         GET   302  403  403  403  403  403  403  403
 admin/invitations/policy/<path:object_id>/delete/         POST  302  403  403  403  403  403  403  403
+admin/invitations/policy/test-mail/                       GET  302  403  403  403  403  403  405  405
+admin/invitations/policy/test-mail/                       POST 302  403  403  403  403  403  302  302
+admin/invitations/policy/test-webhooks/                   GET  302  403  403  403  403  403  405  405
+admin/invitations/policy/test-webhooks/                   POST 302  403  403  403  403  403  302  302
+admin/invitations/webhook/                                GET  302  403  403  403  403  403  200  200
+admin/invitations/webhook/add/                            GET  302  403  403  403  403  403  200  200
+admin/invitations/webhook/add/                            POST 302  403  403  403  403  403  200  200
+admin/invitations/webhook/<int:pk>/test/                  GET  302  403  403  403  403  403  405  405
+admin/invitations/webhook/<int:pk>/test/                  POST 302  403  403  403  403  403  302  302
+admin/invitations/webhook/<path:object_id>/               GET  302  403  403  403  403  403  302  302
+admin/invitations/webhook/<path:object_id>/change/        GET  302  403  403  403  403  403  200  200
+admin/invitations/webhook/<path:object_id>/change/        POST 302  403  403  403  403  403  200  200
+admin/invitations/webhook/<path:object_id>/history/       GET  302  403  403  403  403  403  200  200
+admin/invitations/webhook/<path:object_id>/delete/        GET  302  403  403  403  403  403  200  200
+admin/invitations/webhook/<path:object_id>/delete/        POST 302  403  403  403  403  403  302  302
+admin/invitations/delivery/                               GET  302  403  403  403  403  403  200  200
+admin/invitations/delivery/                               POST 302  403  403  403  403  403  200  200
+admin/invitations/delivery/add/                           GET  302  403  403  403  403  403  403  403
+admin/invitations/delivery/add/                           POST 302  403  403  403  403  403  403  403
+admin/invitations/delivery/<path:object_id>/              GET  302  403  403  403  403  403  302  302
+admin/invitations/delivery/<path:object_id>/change/       GET  302  403  403  403  403  403  200  200
+admin/invitations/delivery/<path:object_id>/change/       POST 302  403  403  403  403  403  403  403
+admin/invitations/delivery/<path:object_id>/history/      GET  302  403  403  403  403  403  200  200
+admin/invitations/delivery/<path:object_id>/delete/       GET  302  403  403  403  403  403  403  403
+admin/invitations/delivery/<path:object_id>/delete/       POST 302  403  403  403  403  403  403  403
 admin/invitations/invitation/                             GET   302  403  403  403  403  403  200  200
 admin/invitations/invitation/add/                         GET   302  403  403  403  403  403  403  403
 admin/invitations/invitation/add/                         POST  302  403  403  403  403  403  403  403
@@ -356,10 +382,23 @@ class Cast:
         return [f"/{route}".replace("<slug:public_id>", public_id) for public_id in found]
 
     def path(self, route: str) -> str:
-        rows = {"group": Group, "event": Event, "policy": Policy, "invitation": Invitation}
+        rows = {
+            "group": Group,
+            "event": Event,
+            "policy": Policy,
+            "invitation": Invitation,
+            "webhook": Webhook,
+            "delivery": Delivery,
+        }
         model = rows.get(route.split("/")[2]) if route.count("/") > 2 else None
         if model is Event:
             audit.record("signout")
+        if model is Delivery and not Delivery.objects.exists():
+            Delivery.objects.create(kind="mail", to="tilda@example.org", subject="Hello", body="Hello")
+        if model is Webhook and not Webhook.objects.exists():
+            webhook = Webhook(name="Chat")
+            keep(webhook, Target("https://127.0.0.1:1/", "no key at all"))  # refused before anything is sent
+            webhook.save()
         key = model.objects.values_list("pk", flat=True).first() if model else self.somebody.pk
         path = "/" if route == "-" else f"/{route}"
         for pattern, value in {
@@ -367,7 +406,7 @@ class Cast:
             "<slug:digest>": "0" * 64,
             "<slug:tag>": "0" * 16,
             "<str:token>": "no-such-token",
-            "<int:pk>": "1",
+            "<int:pk>": str(key) if model is Webhook else "1",
             "<path:content_type_id>": "1",
             "<path:object_id>": str(key),
             "<id>": str(self.somebody.pk),

@@ -173,7 +173,7 @@ KINDS: dict[str, Kind] = {
     "invitation.escalated": Kind(_("Escalated"), _("told others that nobody takes care of %(target)s (%(step)s)")),
     "invitation.escalation_limited": Kind(
         _("Escalations held back"),
-        _("told nobody else of clients who wait: %(allowed)s times in an hour are allowed"),
+        _("told others of clients who wait"),
         _("told nobody else of clients who wait: %(allowed)s times in an hour are allowed"),
     ),
     "delivery.sent": Kind(_("Sent"), _("sent a %(what)s about %(target)s")),

@@ -24,6 +24,7 @@ NEW = "another long and quiet passphrase"
 HERE = "invitations/<slug:public_id>/"
 USER = "admin/accounts/user/"
 GROUP = "admin/auth/group/"
+WEBHOOK = "admin/invitations/webhook/"
 POLICY = "admin/invitations/policy/<path:object_id>/change/"
 # What is sent where somebody may: a right form, and one with something wrong in it.
 FORMS: dict[str, tuple[dict[str, str], dict[str, str]]] = {
@@ -51,6 +52,11 @@ FORMS: dict[str, tuple[dict[str, str], dict[str, str]]] = {
     f"{USER}<path:object_id>/change/": ({"username": "tom", "email": "tom@example.org"}, {"username": ""}),
     f"{GROUP}add/": ({"name": "Second line", "actions": "invitations.see_board"}, {"name": "", "actions": "?"}),
     f"{GROUP}<path:object_id>/change/": ({"actions": "invitations.see_board"}, {"actions": "accounts.administer"}),
+    f"{WEBHOOK}add/": (
+        {"name": "Talk", "address": "https://8.8.8.8/"},
+        {"name": "Talk", "address": "https://127.0.0.1/"},
+    ),
+    f"{WEBHOOK}<path:object_id>/change/": ({"name": "Talk"}, {"name": ""}),
     POLICY: (POLICY_LIMITS | {"helpdesk_name": "Desk", "recording": "off", "previews": "click"}, {"helpdesk_name": ""}),
 }
 PUBLIC_FORMS = ("accounts/login/", "accounts/password/reset/")  # for those who are not signed in
@@ -275,6 +281,31 @@ admin/invitations/policy/<path:object_id>/change/        POST allowed=policy.cha
 admin/invitations/policy/<path:object_id>/history/       GET
 admin/invitations/policy/<path:object_id>/delete/        GET  allowed=access.denied:denied
 admin/invitations/policy/<path:object_id>/delete/        POST allowed=access.denied:denied
+admin/invitations/policy/test-mail/                      GET
+admin/invitations/policy/test-mail/                      POST allowed=delivery.tested:ok
+admin/invitations/policy/test-webhooks/                  GET
+admin/invitations/policy/test-webhooks/                  POST
+admin/invitations/webhook/                               GET
+admin/invitations/webhook/add/                           GET
+admin/invitations/webhook/add/                           POST allowed=admin.added:ok
+admin/invitations/webhook/<int:pk>/test/                 GET
+admin/invitations/webhook/<int:pk>/test/                 POST allowed=delivery.tested:failed
+admin/invitations/webhook/<path:object_id>/              GET
+admin/invitations/webhook/<path:object_id>/change/       GET
+admin/invitations/webhook/<path:object_id>/change/       POST allowed=admin.changed:ok
+admin/invitations/webhook/<path:object_id>/history/      GET
+admin/invitations/webhook/<path:object_id>/delete/       GET
+admin/invitations/webhook/<path:object_id>/delete/       POST
+admin/invitations/delivery/                              GET
+admin/invitations/delivery/                              POST
+admin/invitations/delivery/add/                          GET  allowed=access.denied:denied
+admin/invitations/delivery/add/                          POST allowed=access.denied:denied
+admin/invitations/delivery/<path:object_id>/             GET
+admin/invitations/delivery/<path:object_id>/change/      GET
+admin/invitations/delivery/<path:object_id>/change/      POST allowed=access.denied:denied
+admin/invitations/delivery/<path:object_id>/history/     GET
+admin/invitations/delivery/<path:object_id>/delete/      GET  allowed=access.denied:denied
+admin/invitations/delivery/<path:object_id>/delete/      POST allowed=access.denied:denied
 admin/invitations/invitation/                            GET
 admin/invitations/invitation/add/                        GET  allowed=access.denied:denied
 admin/invitations/invitation/add/                        POST allowed=access.denied:denied
