@@ -29,7 +29,18 @@ from portal.getscreen.transport import NOT_PUBLIC, Request, Timing, Transport
 from portal.getscreen.watch import addresses_of
 from portal.sealing import Seal, Unreadable
 
-__all__ = ["Address", "Call", "Target", "Unreadable", "ages", "keep", "new_key", "refusal_of", "reseal", "target_of"]
+__all__ = [
+    "Address",
+    "Call",
+    "Target",
+    "Unreadable",
+    "keep",
+    "new_key",
+    "refusal_of",
+    "reseal",
+    "target_of",
+    "unreadable",
+]
 
 logger = logging.getLogger(__name__)
 seal = Seal("invitations.webhooks")
@@ -139,7 +150,7 @@ def reseal() -> int:
     return count
 
 
-def ages() -> list[str]:
+def unreadable() -> list[str]:
     """Return the names of the webhooks that no key opens."""
     return [webhook.name for webhook in Webhook.objects.all() if place_of(webhook) is None]
 
