@@ -58,6 +58,7 @@ class WebhookForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptab
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.host_before = self.instance.host
         self.is_readable = bool(self.instance.pk) and webhooks.place_of(self.instance) is not None
         if self.is_readable:
             self.fields["address"].required = False
@@ -129,7 +130,7 @@ class WebhookAdmin(AuditedAdmin):
         message = super().construct_change_message(request, form, formsets, add)
         values = request.audited_values  # type: ignore[attr-defined]
         if values.pop("address", None):
-            values["host"] = [form.initial.get("host", ""), form.instance.host]
+            values["host"] = [form.host_before, form.instance.host]
         if values.pop("is_key_new", None):
             values["signing_key"] = ["", "new"]
         return message

@@ -13,7 +13,8 @@ from django.core.mail import EmailMessage
 from django.utils.translation import gettext as _
 
 from invitations.models import Delivery, Webhook
-from invitations.webhooks import Call, Unreadable, target_of
+from invitations.webhooks import Call, target_of
+from portal.sealing import Unreadable
 
 logger = logging.getLogger(__name__)
 REFUSED_FOR_GOOD = range(500, 600)  # what SMTP says so to
@@ -61,6 +62,8 @@ def why_not_mailed(error: Exception) -> Outcome:
     if isinstance(error, smtplib.SMTPResponseException):
         says = _("The mail server refuses this mail (%(code)s).") % {"code": error.smtp_code}
         return Outcome(says, error.smtp_code in REFUSED_FOR_GOOD)
+    if isinstance(error, smtplib.SMTPServerDisconnected) and isinstance(error.__context__, TimeoutError):
+        error = error.__context__
     if isinstance(error, smtplib.SMTPNotSupportedError):
         return Outcome(_("The mail server does not offer what EMAIL_URL asks for."))
     if isinstance(error, ValueError):  # of Django: an address or a header that no mail can have

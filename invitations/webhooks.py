@@ -29,19 +29,6 @@ from portal.getscreen.transport import NOT_PUBLIC, Request, Timing, Transport
 from portal.getscreen.watch import addresses_of
 from portal.sealing import Seal, Unreadable
 
-__all__ = [
-    "Address",
-    "Call",
-    "Target",
-    "Unreadable",
-    "keep",
-    "new_key",
-    "refusal_of",
-    "reseal",
-    "target_of",
-    "unreadable",
-]
-
 logger = logging.getLogger(__name__)
 seal = Seal("invitations.webhooks")
 TIMING = Timing(connect=5, read=10, deadline=10, attempts=1)  # seconds
@@ -235,6 +222,6 @@ def why_not(reason: str) -> str:
         "no answer in time": _("It did not answer in time."),
         "no secure connection": _("There is no secure connection to it: its certificate is not accepted."),
         "the proxy refused": _("The proxy did not let it through."),
-        "the connection failed": _("It cannot be reached."),
+        "the connection failed": _("The connection to it failed."),
     }
     return words.get(reason, _("Its answer could not be read."))

@@ -50,10 +50,17 @@ class Backend(EmailBackend):
                 watch.follow(self.connection.sock)
             try:
                 yield
-            except (OSError, smtplib.SMTPException) as error:
+            except OSError as error:  # smtplib's are such as well
+                self.discard()
                 if watch.is_late:
                     raise TimeoutError("the mail server took too long") from error
                 raise
+
+    def discard(self) -> None:
+        """Close what was opened in part: Django leaves it to whoever opens next, and here that is nobody."""
+        if self._partial_connection is not None:
+            self._partial_connection.close()
+            self._partial_connection = None
 
     def open(self) -> bool | None:
         with self.guarded():
