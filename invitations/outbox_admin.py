@@ -175,7 +175,7 @@ def tell(request: HttpRequest, what: str, trouble: str) -> None:
     audit.record(
         "delivery.tested",
         result=Result.FAILED if trouble else Result.OK,
-        actor=request.user,  # type: ignore[arg-type]  # administrators only
+        actor=request.user,
         target_type="delivery",
         target_label=what,
         details={"trouble": trouble.rstrip(".")},

@@ -35,6 +35,8 @@ class GuardedSSL(smtplib.SMTP_SSL, Guarded):
 class Backend(EmailBackend):
     """Django's own, under guard."""
 
+    _partial_connection: smtplib.SMTP | None
+
     @property
     def connection_class(self) -> type[smtplib.SMTP]:
         return GuardedSSL if self.use_ssl else Guarded
@@ -58,9 +60,10 @@ class Backend(EmailBackend):
 
     def discard(self) -> None:
         """Close what was opened in part: Django leaves it to whoever opens next, and here that is nobody."""
-        if self._partial_connection is not None:
-            self._partial_connection.close()
-            self._partial_connection = None
+        partial: smtplib.SMTP | None = self._partial_connection
+        self._partial_connection = None
+        if partial is not None:
+            partial.close()
 
     def open(self) -> bool | None:
         with self.guarded():
