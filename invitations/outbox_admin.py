@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from typing import Any, ClassVar
 
 from django import forms
@@ -98,7 +99,7 @@ class WebhookAdmin(AuditedAdmin):
 
     @admin.display(description=gettext_lazy("last delivery"))
     def last(self, webhook: Webhook) -> str:
-        found = webhook.deliveries.first()
+        found = webhook.deliveries.filter(attempts__gt=0).first()
         return found.trouble or str(found.get_state_display()) if found else "–"
 
     @admin.display(description=gettext_lazy("test"))
@@ -236,11 +237,21 @@ def test_urls(site: admin.AdminSite) -> list[Any]:
 # --- The log of deliveries ---------------------------------------------------------------------------
 
 
+def moment(at: datetime) -> str:
+    """Return a time to the second: tries may lie half a minute apart."""
+    return f"{timezone.localtime(at):%Y-%m-%d %H:%M:%S}"
+
+
+def labelled(label: str, text: str) -> SafeString:
+    """Return a cell that says on a phone what it is, where the list has no heads."""
+    return format_html('<span class="cell-label">{} </span>{}', label, text)
+
+
 @admin.register(Delivery)
 class DeliveryAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not subscriptable at run time
     """What was sent, waits or was given up. Neither addresses nor texts are shown; with the end they are erased."""
 
-    list_display = ("ordered_at", "what", "about", "state", "attempts", "next_try", "trouble")
+    list_display = ("state", "what", "about", "trouble", "tries", "next_try", "ordered")
     list_filter = ("state", "kind", "webhook")
     list_select_related = ("webhook", "invitation")
     fields = (
@@ -250,7 +261,7 @@ class DeliveryAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not subscrip
         "by_name",
         "state",
         "ordered_at",
-        "attempts",
+        "tries",
         "next_try",
         "ended_at",
         "trouble",
@@ -269,9 +280,18 @@ class DeliveryAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not subscrip
         address = reverse("invitation", args=[delivery.invitation.public_id])
         return format_html('<a href="{}">{}</a>', address, delivery.invitation)
 
+    @admin.display(description=gettext_lazy("tries"))
+    def tries(self, delivery: Delivery) -> str:
+        return labelled(_("Tries:"), str(delivery.attempts))
+
     @admin.display(description=gettext_lazy("next try"))
-    def next_try(self, delivery: Delivery) -> Any:
-        return delivery.next_at if delivery.state == Delivery.State.WAITING else None
+    def next_try(self, delivery: Delivery) -> str:
+        is_waiting = delivery.state == Delivery.State.WAITING
+        return labelled(_("Next try:"), moment(delivery.next_at)) if is_waiting else "–"
+
+    @admin.display(description=gettext_lazy("ordered"), ordering="pk")
+    def ordered(self, delivery: Delivery) -> str:
+        return labelled(_("Ordered:"), moment(delivery.ordered_at))
 
     @admin.action(description=gettext_lazy("Try again now"), permissions=["view"])
     def try_again(self, request: Any, rows: Any) -> None:
