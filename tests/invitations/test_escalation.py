@@ -112,6 +112,13 @@ def test_the_round_in_which_the_seconds_are_over_tells_every_board(client, agent
     assert Snapshot.load().revision == before.revision + 1, "once"
 
 
+def test_with_0_seconds_no_page_gets_louder(client, agent, browser_of):
+    decide(escalate_page_seconds=0)
+    let_wait(6000)
+    assert "is-urgent" not in poll(browser_of(agent)).content.decode()
+    assert poll(browser_of(agent), path="/board/waiting/").json()["urgent"] == []
+
+
 @pytest.mark.parametrize(
     ("waited", "ago", "moves"), [(61, 40, True), (59, 40, False), (200, 40, False), (61, -40, False)]
 )
