@@ -13,20 +13,41 @@ from django.utils.translation import gettext_lazy as _
 
 from invitations import message_admin  # noqa: F401  # registers its page
 from invitations.models import Invitation, Outcome, Policy, Snapshot
+from invitations.outbox_admin import DeliveryAdmin, WebhookAdmin, test_buttons, test_urls
 from invitations.policy_form import PolicyForm
 from portal.accounts.admin import AuditedAdmin, Changes
+
+__all__ = ["DeliveryAdmin", "InvitationAdmin", "PolicyAdmin", "WebhookAdmin"]
 
 
 @admin.register(Policy)
 class PolicyAdmin(AuditedAdmin):
     list_display = ("helpdesk_name", "recording", "previews")
     form = PolicyForm
-    readonly_fields = ("second_factor", "logo_now")
+    readonly_fields = ("second_factor", "logo_now", "tests")
     fieldsets = (
         (_("Clients"), {"fields": ("recording", "previews", "shared_link", "supporter_name")}),
         (
             _("Tickets and outcomes"),
             {"fields": ("is_ticket_required", "is_reason_enough", "ticket_pattern", "is_outcome_required")},
+        ),
+        (
+            _("Clients who wait"),
+            {
+                "fields": (
+                    "escalate_page_seconds",
+                    "escalate_webhook_seconds",
+                    "escalate_mail_seconds",
+                    "escalations_per_hour",
+                    "quiet_from",
+                    "quiet_until",
+                    "tests",
+                ),
+                "description": _(
+                    "What happens while a client has joined and nobody takes care of them. Each step is taken once for "
+                    "each wait. 0 switches a step off."
+                ),
+            },
         ),
         (_("Second factor"), {"fields": ("second_factor", "fresh_factor_minutes")}),
         (
@@ -45,6 +66,13 @@ class PolicyAdmin(AuditedAdmin):
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         """The fields are the form's own; the logo's are in no table."""
         return super().get_form(request, obj, change=change, **kwargs | {"fields": PolicyForm.Meta.fields})
+
+    def get_urls(self) -> list[Any]:
+        return [*test_urls(self.admin_site), *super().get_urls()]
+
+    @admin.display(description=_("tests"))
+    def tests(self, policy: Policy) -> str:
+        return test_buttons()
 
     @admin.display(description=_("who needs a second factor"))
     def second_factor(self, policy: Policy) -> str:

@@ -23,6 +23,7 @@ from django.utils.functional import Promise
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
+from invitations import urgency
 from invitations.fragments import Kept
 from invitations.health import Health
 from invitations.models import RECENTLY_CLOSED, Invitation, InvitationQuerySet, Policy, Snapshot, Status
@@ -180,20 +181,13 @@ class Board:
 
     @property
     def waiting(self) -> dict[str, Any]:
-        """How many wait for a person, and the last of them to come, for alerts."""
-        waiting = self.scope.filter(of_kind("needs"), taken_by_name="")
+        """How many wait for a person, the last of them to come, and who waits too long, for alerts."""
+        waiting = self.scope.filter(of_kind("needs"), taken_by_name="", joined_at__isnull=False)
+        urgent = waiting.filter(urgency.urgent(self.policy, timezone.now()))
         return {
             "needs": self.needs,
-            "joined": [
-                {
-                    "id": row.public_id,
-                    "since": int(row.joined_at.timestamp()),
-                    "name": row.display_name,
-                    "url": reverse("invitation", kwargs={"public_id": row.public_id}),
-                }
-                for row in waiting.order_by("-joined_at")[:CALLED]
-                if row.joined_at
-            ],
+            "joined": list(map(called, waiting.order_by("-joined_at")[:CALLED])),
+            "urgent": list(map(called, urgent.order_by("joined_at")[:CALLED])) if self.urgent else [],
         }
 
     @cached_property
@@ -208,8 +202,9 @@ class Board:
 
     def counted(self, rows: InvitationQuerySet) -> dict[str, int]:
         kinds = {kind: Count("pk", filter=of_kind(kind)) for kind in KINDS}
+        late = of_kind("needs") & urgency.urgent(self.policy, timezone.now())
         counted: dict[str, int] = rows.aggregate(
-            **kinds, all=Count("pk"), open=Count("pk", filter=~Q(status=Status.CLOSED))
+            **kinds, all=Count("pk"), open=Count("pk", filter=~Q(status=Status.CLOSED)), urgent=Count("pk", filter=late)
         )
         return counted
 
@@ -220,6 +215,10 @@ class Board:
     @property
     def needs(self) -> int:
         return self.counts["needs"]
+
+    @property
+    def urgent(self) -> int:
+        return self.counts["urgent"]
 
     @property
     def tabs(self) -> list[Tab]:
@@ -292,6 +291,16 @@ class Board:
             found |= Q(**{f"{field}__iregex": re.escape(self.query)})
         digits = "".join(self.query.split())
         return found | Q(code__contains=digits) if self.may.see_codes and digits.isdecimal() else found
+
+
+def called(row: Invitation) -> dict[str, Any]:
+    """Return what an alert says of somebody who waits."""
+    return {
+        "id": row.public_id,
+        "since": int(row.joined_at.timestamp()) if row.joined_at else 0,
+        "name": row.display_name,
+        "url": reverse("invitation", kwargs={"public_id": row.public_id}),
+    }
 
 
 def scope_of(may: Access) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from django.utils.translation import gettext_lazy
 from invitations.forms import one_line
 from invitations.links import client_link
 from invitations.message_texts import BUILT_IN, DEFAULT, LANGUAGES, Text
-from invitations.models import Delivery, Invitation, MessageTemplate, Policy
+from invitations.models import Invitation, MessageTemplate, Policy
 from invitations.phrases import words_of
 from portal.accounts.models import User
 
@@ -158,16 +158,3 @@ def mask(address: str) -> str:
 
 
 # --- Orders -----------------------------------------------------------------------------------------
-
-
-def order(*, invitation: Invitation, to: str, subject: str, body: str, by: User) -> Delivery:
-    """Put a mail into the outbox, as a part of the caller's transaction. Whoever delivers sends it."""
-    return Delivery.objects.create(
-        kind=Delivery.Kind.MAIL,
-        invitation=invitation,
-        to=to,
-        subject=subject,
-        body=body,
-        by=by,
-        by_name=by.display_name,
-    )

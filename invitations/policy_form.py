@@ -13,6 +13,8 @@ from django.utils.translation import gettext_lazy as _
 from invitations import branding, colours, tickets
 from invitations.models import Policy
 
+QUIET = ("quiet_from", "quiet_until")
+SECONDS = ("escalate_page_seconds", "escalate_webhook_seconds", "escalate_mail_seconds", "escalations_per_hour")
 MOST = 10_000  # minutes, or times: beyond it a limit is none
 
 
@@ -40,12 +42,32 @@ class PolicyForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptabl
             "is_outcome_required",
             "shared_link",
             "supporter_name",
+            "escalate_page_seconds",
+            "escalate_webhook_seconds",
+            "escalate_mail_seconds",
+            "escalations_per_hour",
+            "quiet_from",
+            "quiet_until",
             "fresh_factor_minutes",
             "connects_per_ten_minutes",
             "creates_per_hour",
             "accent",
         )
+        widgets: ClassVar = {name: forms.TimeInput(format="%H:%M", attrs={"type": "time"}) for name in QUIET}
         help_texts: ClassVar = {
+            "escalate_page_seconds": _("The board shows that client in the colour of a call, and alerts are repeated."),
+            "escalate_webhook_seconds": _("All active webhooks, such as one of your chat."),
+            "escalate_mail_seconds": _(
+                "Leads of the client’s team; if it has none with an address, everybody who may manage all invitations."
+            ),
+            "escalations_per_hour": _(
+                "Of webhooks and mails together, for the whole portal. What is beyond is held back, and the audit log "
+                "says so once. 0 allows any number."
+            ),
+            "quiet_from": _("No webhooks and no mails then: who still waits at the end is escalated at once."),
+            "quiet_until": _(
+                "In the time zone of the portal (TIME_ZONE), also over midnight. Leave both empty for none."
+            ),
             "recording": _("Whether Getscreen records sessions. Each connection says so before it begins."),
             "previews": _("Small pictures of clients' desktops. Each look is an event of the audit log."),
             "is_ticket_required": _("No invitation is made without the number of a ticket."),
@@ -74,7 +96,7 @@ class PolicyForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptabl
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.logo_before = self.instance.logo_digest
-        for name in ("fresh_factor_minutes", "connects_per_ten_minutes", "creates_per_hour"):
+        for name in (*SECONDS, "fresh_factor_minutes", "connects_per_ten_minutes", "creates_per_hour"):
             self.fields[name].validators.append(MaxValueValidator(MOST))
             self.fields[name].widget.attrs["max"] = MOST
 
@@ -82,6 +104,13 @@ class PolicyForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptabl
         pattern = str(self.cleaned_data["ticket_pattern"])
         tickets.validate_pattern(pattern)
         return ", ".join(tickets.alternatives(pattern))
+
+    def clean(self) -> dict[str, Any]:
+        values: dict[str, Any] = super().clean() or self.cleaned_data
+        begin, end = (values.get(name) for name in QUIET)
+        if (begin is None) != (end is None) and not self.errors:
+            self.add_error("quiet_from" if begin is None else "quiet_until", _("Give both times, or none."))
+        return values
 
     def clean_accent(self) -> str:
         """Refuse a colour on which white text cannot be read, and name the nearest one on which it can."""

@@ -11,7 +11,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from invitations import links, phrases, unsettled
+from invitations import links, phrases, unsettled, urgency
 from invitations.messages import mask
 from invitations.models import Delivery, Entry, Invitation, Policy, Status
 from portal.accounts.access import Access
@@ -52,7 +52,12 @@ class Row:
     def facts(self) -> tuple[object, ...]:
         """All that decides how the row looks to people with the same rights, under one policy."""
         values = vars(self.invitation)
-        return (*map(values.get, SHOWN), self.invitation.is_late, self.account, str(self.why_not))
+        return (*map(values.get, SHOWN), self.invitation.is_late, self.is_urgent, self.account, str(self.why_not))
+
+    @property
+    def is_urgent(self) -> bool:
+        """Say whether somebody waits too long and nobody is with them."""
+        return not self.is_other_account and urgency.is_urgent(self.invitation, self.policy, timezone.now())
 
     @property
     def is_mine(self) -> bool:
@@ -143,7 +148,12 @@ class Line:
     again: int = 0  # the line of a mail that may be sent once more
 
 
-MARKS = {Entry.Kind.JOINED: "signal", Entry.Kind.CONNECTED: "ok", Entry.Kind.ACTIVE: "ok"}
+MARKS = {
+    Entry.Kind.JOINED: "signal",
+    Entry.Kind.ESCALATED: "signal",
+    Entry.Kind.CONNECTED: "ok",
+    Entry.Kind.ACTIVE: "ok",
+}
 
 
 def timeline(invitation: Invitation, *, may_see_addresses: bool = False) -> list[Line]:

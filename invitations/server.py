@@ -1,7 +1,7 @@
 """The production server: gunicorn with threads, because pages wait while the vendor thinks.
 
-Each worker process carries a watcher thread, and one that forwards the audit log. Nothing is
-written to an access log: addresses of enrolment and password reset are secrets.
+Each worker process carries a watcher thread, one that forwards the audit log, and two that send
+mails and call webhooks. Nothing is written to an access log: addresses of enrolment and password reset are secrets.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from django.db import connections
 from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger as GunicornLogger
 
+from invitations.courier import Courier
 from invitations.watcher import Watcher
 from portal.audit import program
 from portal.audit.forwarding import Forwarder
@@ -74,13 +75,14 @@ class Server(BaseApplication):  # type: ignore[misc]
 
 
 def start_watcher(worker: Any) -> None:
-    worker.watcher, worker.forwarder = Watcher(), Forwarder()
+    worker.watcher, worker.forwarder, worker.courier = Watcher(), Forwarder(), Courier()
     worker.watcher.start()
     worker.forwarder.start()
+    worker.courier.start()
 
 
 def stop_watcher(arbiter: Any, worker: Any) -> None:
-    for name in ("watcher", "forwarder"):
+    for name in ("watcher", "forwarder", "courier"):
         if hasattr(worker, name):
             getattr(worker, name).stop()
 

@@ -6,7 +6,7 @@ from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.utils import timezone
 
-from invitations import limits, messages
+from invitations import limits, messages, outbox
 from invitations.models import Entry, Invitation, Policy, Snapshot
 from invitations.operations import targeted
 from invitations.refusals import AlreadyClosed, Expired, MailOff
@@ -55,7 +55,7 @@ def mail(*, invitation: Invitation, by: User, to: str, language: str, line: str 
 
 
 def order(invitation: Invitation, *, by: User, to: str, message: messages.Message, line: str) -> None:
-    delivery = messages.order(invitation=invitation, to=to, subject=message.subject, body=message.body, by=by)
+    delivery = outbox.order_mail(invitation=invitation, to=to, subject=message.subject, body=message.body, by=by)
     # The same moment: it is by this that the line of the timeline finds how its mail went.
     Entry.objects.create(
         invitation=invitation, kind=Entry.Kind.SHARED, at=delivery.ordered_at, actor_name=by.display_name, detail=to

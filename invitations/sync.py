@@ -24,7 +24,7 @@ from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from invitations import adoption, observations, operations, rhythm, settling
+from invitations import adoption, observations, operations, rhythm, settling, urgency
 from invitations.models import (
     LATE_AFTER,
     NAME_LENGTH,
@@ -218,7 +218,7 @@ def succeed(turn: Round, snapshot: Snapshot, listing: Listing) -> bool:
 
 
 def time_has_passed(before: datetime | None, now: datetime) -> bool:
-    """Say whether since `before` anything has left the board, or become late on it, by time alone."""
+    """Say whether since `before` anything has left the board, or become late or urgent on it, by time alone."""
     if before is None or before >= now:
         return False
     left = Q(status=Status.CLOSED, closed_at__gte=before - RECENTLY_CLOSED, closed_at__lt=now - RECENTLY_CLOSED)
@@ -226,7 +226,9 @@ def time_has_passed(before: datetime | None, now: datetime) -> bool:
     old = Operation.objects.unsettled().filter(
         started_at__gte=before - UNSETTLED_ON_BOARD, started_at__lt=now - UNSETTLED_ON_BOARD
     )
-    return Invitation.objects.filter(left | late).exists() or old.exists()
+    if Invitation.objects.filter(left | late).exists() or old.exists():
+        return True
+    return urgency.has_become_urgent(before, now)
 
 
 def seen_within(snapshot: Snapshot, began: datetime) -> int:

@@ -15,7 +15,8 @@ from django.conf import settings
 from django.db import close_old_connections, connection
 from django.utils import timezone
 
-from invitations import operations, rhythm, sync
+from invitations import operations, outbox, rhythm, sync, webhooks
+from invitations.escalation import Escalator
 from invitations.models import Snapshot
 from portal.accounts import sessions
 from portal.audit import tending
@@ -39,6 +40,8 @@ class Watcher:
         self.not_before = self.stepped_back_until = 0.0  # on the monotonic clock
         self.failures = 0  # in a row
         self.sessions_due = tending.Due(TIDY_EVERY)
+        self.escalator = Escalator()
+        self.snapshot: Snapshot | None = None  # as the last tick has left it
 
     def start(self) -> None:
         self.thread.start()
@@ -61,8 +64,12 @@ class Watcher:
             connection.close()
 
     def tick(self) -> None:
-        """Say who looks, settle what was interrupted, tend the log, and run one round if it is due and our turn."""
-        for step in (close_old_connections, rhythm.here.write, self.recover, self.tidy, tending.tend, self.look):
+        """Say who looks, settle what was interrupted, tend the log, and run one round if it is due and our turn.
+
+        Then call others to clients whom nobody takes.
+        """
+        steps = (rhythm.here.write, self.recover, self.tidy, tending.tend, self.look, self.escalate)
+        for step in (close_old_connections, *steps):
             try:
                 step()
             except Exception:
@@ -77,6 +84,8 @@ class Watcher:
     def tidy(self) -> None:
         if self.sessions_due.now():
             sessions.remove_old()
+            outbox.remove_old()
+            webhooks.reseal()
 
     def look(self) -> None:
         # The lease is asked for at every tick, whoever has it: that is also how its holder keeps it.
@@ -92,6 +101,11 @@ class Watcher:
         if self.failures >= ENOUGH_FAILURES:
             self.step_back()
 
+    def escalate(self) -> None:
+        """Take the steps that are due, if we have the lease. What `rest` has read is fresh enough for that."""
+        if self.snapshot is not None and self.lease.is_held(self.snapshot):
+            self.escalator.run(self.snapshot)
+
     def step_back(self) -> None:
         """Leave the lease to another for a while: it may reach the vendor where this process cannot."""
         self.failures = 0
@@ -102,7 +116,8 @@ class Watcher:
         """Return for how many seconds to sleep: a third of an interval, less if a round is due before."""
         third = settings.POLL_SECONDS / 3
         try:
-            left = rhythm.seconds_left(Snapshot.load(), timezone.now())
+            self.snapshot = Snapshot.load()
+            left = rhythm.seconds_left(self.snapshot, timezone.now())
         except Exception:
             logger.exception("The watcher could not read when the next round is due")
             return third

@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from smtplib import SMTPException
 
@@ -26,8 +26,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_http_methods
 
+from invitations import webhooks
 from invitations.health import WHY_NOT, Health, health_of
-from invitations.models import Snapshot
+from invitations.models import Delivery, Snapshot, Webhook
 from portal.accounts import openid, seeds
 from portal.accounts.models import User, administrators
 from portal.audit import forwarding, triggers, verdicts
@@ -40,6 +41,8 @@ from portal.getscreen.links import is_address
 OK, UNWISE, WRONG, UNKNOWN = "ok", "unwise", "wrong", "unknown"
 SKEW = 5  # seconds: codes of authenticator apps last 30
 LEAST_SPACE = 1 << 30  # bytes
+LAG = timedelta(minutes=5)  # that a first try may take
+LATELY = timedelta(hours=24)
 NAMES = 5  # people named before it says how many more
 
 
@@ -180,6 +183,41 @@ def look_at_mail(here: Circumstances) -> Outcomes:
             yield WRONG, _("The mail server cannot be used: %(reason)s.") % {"reason": reason}, _("Check EMAIL_URL.")
         else:
             yield OK, _("The mail server takes mails.")
+
+
+def look_at_outbox(here: Circumstances) -> Outcomes:
+    """How far mails and webhooks are behind, and what was given up."""
+    now, log = timezone.now(), _("See the log of deliveries in the administration.")
+    waiting = Delivery.objects.filter(state=Delivery.State.WAITING)
+    count = waiting.count()
+    says = ngettext("%(count)d delivery waits.", "%(count)d deliveries wait.", count) % {"count": count}
+    is_stuck = waiting.filter(attempts=0, webhook=None, ordered_at__lt=now - LAG).exists()
+    if is_stuck:
+        yield WRONG, says, _("No process sends them: start `manage.py serve` or `manage.py watch`.")
+    else:
+        yield OK, says
+    failed = Delivery.objects.filter(state=Delivery.State.FAILED, ended_at__gt=now - LATELY).first()
+    if failed is not None:
+        what = failed.webhook.name if failed.webhook else str(failed.get_kind_display())
+        at = f"{timezone.localtime(failed.ended_at):%Y-%m-%d %H:%M}"
+        words = {"what": what, "at": at, "why": failed.trouble}
+        yield UNWISE, _("%(what)s: given up at %(at)s. %(why)s") % words, log
+
+
+def look_at_webhooks(here: Circumstances) -> Outcomes:
+    """Whether each active webhook took what it was called with last."""
+    if lost := webhooks.unreadable():
+        yield (
+            WRONG,
+            _("No key opens the addresses of the webhooks: %(names)s.") % {"names": shortened(lost)},
+            _("Add the former key to SECRET_KEY_FALLBACKS, or type the addresses anew."),
+        )
+    for webhook in Webhook.objects.filter(is_active=True):
+        last = webhook.deliveries.exclude(trouble="", state=Delivery.State.WAITING).first()
+        if last is not None and last.state != Delivery.State.CANCELLED and last.trouble:
+            says = _("%(name)s at %(host)s: %(why)s")
+            words = {"name": webhook.name, "host": webhook.host, "why": last.trouble}
+            yield WRONG, says % words, _("Send it a test from its page in the administration.")
 
 
 def look_at_proxy(here: Circumstances) -> Outcomes:
@@ -323,6 +361,8 @@ LOOKS: dict[str | Promise, Callable[[Circumstances], Outcomes]] = {
     gettext_lazy("Single sign-on"): look_at_provider,
     gettext_lazy("Watcher"): look_at_watcher,
     gettext_lazy("Mail"): look_at_mail,
+    gettext_lazy("Outbox"): look_at_outbox,
+    gettext_lazy("Webhooks"): look_at_webhooks,
     gettext_lazy("Proxy"): look_at_proxy,
     gettext_lazy("Audit log"): look_at_log,
     gettext_lazy("Outside copies"): look_at_outside,

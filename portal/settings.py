@@ -20,7 +20,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.csp import CSP
 
 from portal import ownership
-from portal.getscreen.links import AllowedHosts
+from portal.getscreen.links import AllowedHosts, PrivateHosts
 from portal.getscreen.types import Secret
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -367,6 +367,9 @@ MFA_RATE_LIMITS = {"webauthn_login": ""}
 # --- E-mail ----------------------------------------------------------------------------------------
 
 
+SMTP_TIMEOUT = number("SMTP_TIMEOUT", 10, least=1, most=60)
+
+
 def mailers() -> dict[str, dict[str, Any]]:
     """Return EMAIL_URL as MAILERS. Without it there are none: printed mails would put reset links into the log."""
     value = secret("EMAIL_URL", required=False)
@@ -383,10 +386,13 @@ def mailers() -> dict[str, dict[str, Any]]:
         "use_tls": config.get("EMAIL_USE_TLS"),
         "use_ssl": config.get("EMAIL_USE_SSL"),
         "file_path": config.get("EMAIL_FILE_PATH"),
+        "timeout": SMTP_TIMEOUT,
     }
     backend: str = config["EMAIL_BACKEND"]
+    if backend == "django.core.mail.backends.smtp.EmailBackend":
+        backend = "portal.mail.smtp.Backend"  # the same, and it comes to an end
     keys = {
-        "smtp": ("host", "port", "username", "password", "use_tls", "use_ssl"),
+        "smtp": ("host", "port", "username", "password", "use_tls", "use_ssl", "timeout"),
         "filebased": ("file_path",),
     }
     wanted = keys.get(backend.split(".")[-2], ())
@@ -397,6 +403,15 @@ MAILERS = mailers()
 DEFAULT_FROM_EMAIL = text("EMAIL_FROM", f"helpdesk@{urlsplit(PUBLIC_URL).hostname}")
 if "@" not in parseaddr(DEFAULT_FROM_EMAIL)[1]:
     raise ImproperlyConfigured("EMAIL_FROM must be an e-mail address.")
+
+# --- Webhooks ---------------------------------------------------------------------------------------
+
+# What they may call though it is not public. They go out by GETSCREEN_PROXY_URL, except to these.
+try:
+    WEBHOOK_PRIVATE_HOSTS = PrivateHosts.parse(words("WEBHOOK_PRIVATE_HOSTS", []))
+except ValueError as error:
+    raise ImproperlyConfigured(f"WEBHOOK_PRIVATE_HOSTS: {error}") from None
+WEBHOOK_CA_FILE = text("WEBHOOK_CA_FILE")
 
 # --- The browser's side ----------------------------------------------------------------------------
 

@@ -30,6 +30,10 @@ POLICY_LIMITS = {
     "creates_per_hour": "60",
     "shared_link": "vendor",
     "supporter_name": "first",
+    "escalate_page_seconds": "60",
+    "escalate_webhook_seconds": "120",
+    "escalate_mail_seconds": "300",
+    "escalations_per_hour": "30",
 }
 
 

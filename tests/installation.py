@@ -88,6 +88,7 @@ class Installation:
             "DATABASE_URL": f"sqlite:///{self.database}",
             "STATIC_ROOT": str(folder / "static"),
             "AUDIT_KEY_FILE": str(folder / "audit.pem"),
+            "WEBHOOK_PRIVATE_HOSTS": "localhost",
             "EMAIL_URL": f"filemail:///{self.mails}",
             "GETSCREEN_API_KEY": API_KEY,
             "GETSCREEN_API_URL": vendor.url,
@@ -200,7 +201,7 @@ class Installation:
 
     def forget_everything(self) -> None:
         """Empty the board, the history and the sign-in limits; people, policy and audit log stay."""
-        for table in ("delivery", "entry", "operation", "invitation"):
+        for table in ("entry", "operation", "escalation", "delivery", "invitation"):
             self.ask(f"DELETE FROM invitations_{table}")
         self.ask("DELETE FROM portal_cache")
         self.ask("DELETE FROM accounts_tally")

@@ -18,7 +18,8 @@ import pytest
 from django.contrib.auth.models import Group
 from django.urls import URLPattern, get_resolver
 
-from invitations.models import Invitation, MessageTemplate, Outcome, Policy, Status
+from invitations.models import Delivery, Invitation, MessageTemplate, Outcome, Policy, Status, Webhook
+from invitations.webhooks import Target, keep
 from portal import audit
 from portal.accounts import roles
 from portal.accounts.admin.role_table import permissions_for
@@ -254,6 +255,31 @@ admin/invitations/messagetemplate/<path:object_id>/change/ POST  302  403  403  
 admin/invitations/messagetemplate/<path:object_id>/history/ GET  302  403  403  403  403  403  200  200
 admin/invitations/messagetemplate/<path:object_id>/delete/ GET   302  403  403  403  403  403  200  200
 admin/invitations/messagetemplate/<path:object_id>/delete/ POST  302  403  403  403  403  403  302  302
+admin/invitations/policy/test-mail/                       GET  302  403  403  403  403  403  405  405
+admin/invitations/policy/test-mail/                       POST 302  403  403  403  403  403  302  302
+admin/invitations/policy/test-webhooks/                   GET  302  403  403  403  403  403  405  405
+admin/invitations/policy/test-webhooks/                   POST 302  403  403  403  403  403  302  302
+admin/invitations/webhook/                                GET  302  403  403  403  403  403  200  200
+admin/invitations/webhook/add/                            GET  302  403  403  403  403  403  200  200
+admin/invitations/webhook/add/                            POST 302  403  403  403  403  403  200  200
+admin/invitations/webhook/<int:pk>/test/                  GET  302  403  403  403  403  403  405  405
+admin/invitations/webhook/<int:pk>/test/                  POST 302  403  403  403  403  403  302  302
+admin/invitations/webhook/<path:object_id>/               GET  302  403  403  403  403  403  302  302
+admin/invitations/webhook/<path:object_id>/change/        GET  302  403  403  403  403  403  200  200
+admin/invitations/webhook/<path:object_id>/change/        POST 302  403  403  403  403  403  200  200
+admin/invitations/webhook/<path:object_id>/history/       GET  302  403  403  403  403  403  200  200
+admin/invitations/webhook/<path:object_id>/delete/        GET  302  403  403  403  403  403  200  200
+admin/invitations/webhook/<path:object_id>/delete/        POST 302  403  403  403  403  403  302  302
+admin/invitations/delivery/                               GET  302  403  403  403  403  403  200  200
+admin/invitations/delivery/                               POST 302  403  403  403  403  403  200  200
+admin/invitations/delivery/add/                           GET  302  403  403  403  403  403  403  403
+admin/invitations/delivery/add/                           POST 302  403  403  403  403  403  403  403
+admin/invitations/delivery/<path:object_id>/              GET  302  403  403  403  403  403  302  302
+admin/invitations/delivery/<path:object_id>/change/       GET  302  403  403  403  403  403  200  200
+admin/invitations/delivery/<path:object_id>/change/       POST 302  403  403  403  403  403  403  403
+admin/invitations/delivery/<path:object_id>/history/      GET  302  403  403  403  403  403  200  200
+admin/invitations/delivery/<path:object_id>/delete/       GET  302  403  403  403  403  403  403  403
+admin/invitations/delivery/<path:object_id>/delete/       POST 302  403  403  403  403  403  403  403
 admin/invitations/invitation/                             GET   302  403  403  403  403  403  200  200
 admin/invitations/invitation/add/                         GET   302  403  403  403  403  403  403  403
 admin/invitations/invitation/add/                         POST  302  403  403  403  403  403  403  403
@@ -407,12 +433,20 @@ class Cast:
             "policy": Policy,
             "invitation": Invitation,
             "messagetemplate": MessageTemplate,
+            "webhook": Webhook,
+            "delivery": Delivery,
         }
         model = rows.get(route.split("/")[2]) if route.count("/") > 2 else None
         if model is Event:
             audit.record("signout")
         if model is MessageTemplate:
             MessageTemplate.objects.get_or_create(language="es", defaults={"subject": "Hola", "body": "{link}"})
+        if model is Delivery and not Delivery.objects.exists():
+            Delivery.objects.create(kind="mail", to="tilda@example.org", subject="Hello", body="Hello")
+        if model is Webhook and not Webhook.objects.exists():
+            webhook = Webhook(name="Chat")
+            keep(webhook, Target("https://127.0.0.1:1/", "no key at all"))  # refused before anything is sent
+            webhook.save()
         key = model.objects.values_list("pk", flat=True).first() if model else self.somebody.pk
         path = "/" if route == "-" else f"/{route}"
         for pattern, value in {
@@ -420,8 +454,8 @@ class Cast:
             "<slug:digest>": "0" * 64,
             "<slug:tag>": "0" * 16,
             "<str:token>": "no-such-token",
-            "<int:pk>": "1",
             "<path:code>": "000000000",
+            "<int:pk>": str(key) if model is Webhook else "1",
             "<path:content_type_id>": "1",
             "<path:object_id>": str(key),
             "<id>": str(self.somebody.pk),

@@ -92,6 +92,8 @@ REACHING = {
     "portal/audit/forwarding.py": {"socket"},
     "portal/accounts/adapter.py": {"django.core.mail"},
     "portal/accounts/people.py": {"django.core.mail"},
+    "portal/mail/smtp.py": {"smtplib"},
+    "invitations/sending.py": {"django.core.mail", "smtplib", "ssl"},
     "portal/self_check.py": {"django.core.mail", "smtplib"},
     "portal/checks.py": {"ssl"},
     "portal/embedded.py": {"socket"},

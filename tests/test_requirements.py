@@ -21,6 +21,7 @@ from django.contrib.auth.tokens import PasswordResetTokenGenerator
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 
+from portal import sealing
 from portal.accounts import factors, seeds
 from portal.accounts.models import OneTimeLink, Session, User
 from tests.accounts.second_steps import by_code, by_password, give_app, give_codes
@@ -119,7 +120,7 @@ def test_passwords_are_hashed_with_argon2id_and_enough_memory(settings):
 def test_stored_factors_are_sealed_with_a_key_of_256_bits_and_a_nonce_of_their_own():
     adapter = factors.FactorAdapter()
     sealed = [base64.urlsafe_b64decode(adapter.encrypt("seed")) for _ in range(50)]
-    assert len({each[: seeds.NONCE] for each in sealed}) == 50
+    assert len({each[: sealing.NONCE] for each in sealed}) == 50
     assert set(map(len, seeds.keys())) == {32}
 
 

@@ -1,29 +1,21 @@
 """How the seeds of authenticator apps and recovery codes are encrypted, and brought from one SECRET_KEY to the next.
 
-AES-256-GCM under a key derived from SECRET_KEY; SECRET_KEY_FALLBACKS still open what they encrypted.
+`portal.sealing` says how.
 """
 
 from __future__ import annotations
 
-import base64
-import secrets
-from contextlib import suppress
 from typing import NamedTuple
 
 from allauth.mfa.models import Authenticator
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from django.conf import settings
 from django.db import transaction
 
-NONCE = 12  # bytes, new for each seed, kept before what is encrypted
+from portal.sealing import Seal, Unreadable
+
+__all__ = ["Ages", "Unreadable", "age_of", "ages", "keys", "reencrypt", "seal", "stored", "unseal", "unseal_by"]
+
 FIELDS = {Authenticator.Type.TOTP: "secret", Authenticator.Type.RECOVERY_CODES: "seed"}
-
-
-class Unreadable(ValueError):
-    """No key opens this."""
+factors = Seal("portal.accounts.factors")
 
 
 class Ages(NamedTuple):
@@ -35,18 +27,11 @@ class Ages(NamedTuple):
 
 def keys() -> list[bytes]:
     """Return what seeds are encrypted with: a key derived from SECRET_KEY, and those from its predecessors."""
-    return [derived(key) for key in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)]
-
-
-def derived(secret: str) -> bytes:
-    kdf = HKDF(algorithm=SHA256(), length=32, salt=None, info=b"portal.accounts.factors")
-    return kdf.derive(secret.encode())
+    return factors.keys()
 
 
 def seal(seed: str) -> str:
-    nonce = secrets.token_bytes(NONCE)
-    sealed = AESGCM(keys()[0]).encrypt(nonce, seed.encode(), None)
-    return base64.urlsafe_b64encode(nonce + sealed).decode()
+    return factors.close(seed)
 
 
 def unseal(text: str) -> str:
@@ -56,12 +41,7 @@ def unseal(text: str) -> str:
 
 def unseal_by(text: str, candidates: list[bytes]) -> tuple[str, int]:
     """Return the seed, and the place of the key that opens it. Raises Unreadable."""
-    with suppress(ValueError):  # not base64, or too short
-        sealed = base64.urlsafe_b64decode(text)
-        for place, key in enumerate(candidates):
-            with suppress(InvalidTag):
-                return AESGCM(key).decrypt(sealed[:NONCE], sealed[NONCE:], None).decode(), place
-    raise Unreadable
+    return factors.open(text, candidates)
 
 
 def age_of(factor: Authenticator, candidates: list[bytes]) -> int | None:

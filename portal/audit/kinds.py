@@ -178,6 +178,25 @@ KINDS: dict[str, Kind] = {
         _("Client went on"), _("went on to Getscreen from the join page of %(target)s (in “%(language)s”)")
     ),
     "invitation.mailed": Kind(_("Invitation mailed"), _("sent the invitation to %(target)s by e-mail")),
+    "invitation.escalated": Kind(_("Escalated"), _("told others that nobody takes care of %(target)s (%(step)s)")),
+    "invitation.escalation_limited": Kind(
+        _("Escalations held back"),
+        _("told others of clients who wait"),
+        _("told nobody else of clients who wait: %(allowed)s times in an hour are allowed"),
+    ),
+    "delivery.sent": Kind(_("Sent"), _("sent a %(what)s about %(target)s")),
+    "delivery.failed": Kind(
+        _("Not delivered"),
+        _("sent a %(what)s about %(target)s"),
+        _("gave up to send a %(what)s about %(target)s after %(tries)s tries"),
+    ),
+    "delivery.cancelled": Kind(_("Delivery cancelled"), _("did not send a %(what)s about %(target)s: %(trouble)s")),
+    "delivery.hastened": Kind(_("Delivery tried again"), _("had a %(what)s about %(target)s tried again at once")),
+    "delivery.tested": Kind(
+        _("Delivery tested"),
+        _("sent a test to %(target)s"),
+        _("could not send a test to %(target)s: %(trouble)s"),
+    ),
     "history.exported": Kind(
         _("History exported"), _("exported %(rows)s closed invitations"), _("began to export closed invitations")
     ),

@@ -33,6 +33,30 @@ def is_address(host: str) -> bool:
     return True
 
 
+# Public by their numbers, and yet inside: services that clouds offer to their own machines.
+INSIDE = tuple(map(ipaddress.ip_network, ("168.63.129.16/32", "192.0.0.0/24", "64:ff9b:1::/48", "::/96")))
+NAT64 = ipaddress.ip_network("64:ff9b::/96")
+IPv4 = 0xFFFFFFFF  # the last bits of an address that carries one
+
+
+def is_public(address: str) -> bool:
+    """Say whether it is a machine of the public Internet, and none of a network at home or in a cloud."""
+    found = carried(ipaddress.ip_address(address.partition("%")[0]))
+    is_inside = any(found in network for network in INSIDE)
+    return found.is_global and not (is_inside or found.is_multicast or found.is_reserved)
+
+
+def carried(
+    address: ipaddress.IPv4Address | ipaddress.IPv6Address,
+) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """Return the IPv4 address that an IPv6 one stands for, if it does: by mapping, NAT64 or 6to4."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return address
+    if address in NAT64:
+        return ipaddress.IPv4Address(int(address) & IPv4)
+    return address.ipv4_mapped or address.sixtofour or address
+
+
 def is_host_name(host: str) -> bool:
     """Say whether `host` is plain lower-case labels. Internationalised names read differently in browsers."""
     labels = host.split(".")
@@ -87,6 +111,44 @@ class AllowedHosts:
         """Say whether somebody has named this very machine: only those may be inside a private network."""
         parts = urlsplit(link)
         return is_loopback(parts.hostname or "") or (parts.hostname, parts.port) in self.exact
+
+
+@dataclass(frozen=True, slots=True)
+class PrivateHosts:
+    """The machines that may be called though they are not public: names, and networks of addresses."""
+
+    names: frozenset[str]
+    networks: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
+
+    @classmethod
+    def parse(cls, entries: Iterable[str]) -> PrivateHosts:
+        """Read the entries of the setting. Raises ValueError for one that is neither."""
+        names: set[str] = set()
+        networks: list[ipaddress.IPv4Network | ipaddress.IPv6Network] = []
+        for entry in map(str.lower, entries):
+            try:
+                networks.append(ipaddress.ip_network(entry, strict=False))
+            except ValueError:
+                if not is_host_name(entry):
+                    raise ValueError(f"{entry!r} is neither a host name nor a network.") from None
+                names.add(entry)
+        return cls(frozenset(names), tuple(networks))
+
+    def lists(self, host: str) -> bool:
+        """Say whether somebody has named this very host, or the network of an address."""
+        return host in self.names or (is_address(host) and self.has(host))
+
+    def has(self, address: str) -> bool:
+        found = carried(ipaddress.ip_address(address.partition("%")[0]))
+        return any(found in network for network in self.networks)
+
+    def may_reach(self, host: str, address: str) -> bool:
+        """Say whether `host` may be called at `address`. A name alone never opens the metadata of a cloud."""
+        if is_public(address) or self.has(address):
+            return True
+        found = carried(ipaddress.ip_address(address.partition("%")[0]))
+        is_special = found.is_link_local or found.is_multicast or found.is_unspecified
+        return host in self.names and not is_special
 
 
 def is_below(host: str, name: str) -> bool:

@@ -25,9 +25,9 @@ from requests import exceptions
 from urllib3.exceptions import HTTPError, NewConnectionError
 
 from portal.getscreen.errors import GetscreenError, Malformed, Unavailable
-from portal.getscreen.links import is_loopback
+from portal.getscreen.links import is_loopback, is_public
 from portal.getscreen.types import Secret
-from portal.getscreen.watch import Watch, WatchedAdapter, watching
+from portal.getscreen.watch import MayReach, Watch, WatchedAdapter, watching
 
 logger = logging.getLogger("portal.getscreen")
 
@@ -38,6 +38,7 @@ LEAST_TIME = 0.1  # seconds without which another try is pointless
 HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "getscreen-portal"}
 SECRETS = re.compile(r"https?:\S+|[A-Za-z0-9_\-+/=]{20,}|\d[\d \-]{4,}\d")
 SHOWN = 300
+NOT_PUBLIC = "an address inside a private network"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,7 @@ class Request:
     params: Mapping[str, Any] | None = field(default=None, repr=False)
     body: bytes | None = field(default=None, repr=False)
     public_only: bool = False  # the address came from an answer, and must not lead into our own network
+    may_reach: MayReach | None = field(default=None, repr=False)  # the same by another rule than `is_public`
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,8 +189,10 @@ class Transport:
         started = time.monotonic()
         left = max(deadline - self.clock(), 0.01)
         failure: GetscreenError
-        public_only = request.public_only and not self.proxies  # else the only connection is the one to the proxy
-        with watching(left, keeps_connection=not request.acts, public_only=public_only) as watch:
+        may_reach = request.may_reach or (is_public if request.public_only else None)
+        if self.proxies:
+            may_reach = None  # the only connection is the one to the proxy
+        with watching(left, keeps_connection=not request.acts, may_reach=may_reach) as watch:
             try:
                 with closing(self.open(request, left, watch)) as response:
                     answer = self.read(request, response, watch, deadline)
@@ -200,6 +204,7 @@ class Transport:
             except (requests.RequestException, HTTPError, HTTPException, OSError, ValueError) as error:
                 acted = request.acts and not nothing_sent(error, watch)
                 reason = "no answer in time" if watch.is_late else reason_of(error)
+                reason = NOT_PUBLIC if watch.has_refused else reason
                 failure = Unavailable(request.operation, reason, may_have_acted=acted)
         log(request, failure, time.monotonic() - started)
         # Without the frames below, whose variables hold the key and the answer.

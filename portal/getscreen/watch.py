@@ -5,13 +5,12 @@ Knows sockets, pools and threads. Knows nothing of requests' contents, answers a
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import queue
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -20,6 +19,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 
+MayReach = Callable[[str], bool]  # whether one may connect to an address
 TALKATIVE = ("urllib3.connection", "urllib3.connectionpool", "urllib3.util.retry")
 
 
@@ -30,9 +30,10 @@ class Watch:
     descriptor: TLS takes the first one over, and the number of a closed one may be somebody else's.
     """
 
-    def __init__(self, seconds: float, *, keeps_connection: bool, public_only: bool = False) -> None:
+    def __init__(self, seconds: float, *, keeps_connection: bool, may_reach: MayReach | None = None) -> None:
         self.keeps_connection = keeps_connection
-        self.public_only = public_only
+        self.may_reach = may_reach
+        self.has_refused = False  # because every address of the host is one that may not be reached
         self.has_sent: bool | None = None  # None: no connection of ours took part, so nobody knows
         self.is_late = False
         self._is_over = False
@@ -92,9 +93,9 @@ current = Current()
 
 
 @contextmanager
-def watching(seconds: float, *, keeps_connection: bool, public_only: bool = False) -> Iterator[Watch]:
-    """Guard what the block exchanges. `public_only` refuses to connect to a machine inside a private network."""
-    current.watch = watch = Watch(seconds, keeps_connection=keeps_connection, public_only=public_only)
+def watching(seconds: float, *, keeps_connection: bool, may_reach: MayReach | None = None) -> Iterator[Watch]:
+    """Guard what the block exchanges. `may_reach` chooses, of a host's addresses, those that are connected to."""
+    current.watch = watch = Watch(seconds, keeps_connection=keeps_connection, may_reach=may_reach)
     try:
         yield watch
     finally:
@@ -120,11 +121,7 @@ class WatchedHTTP(HTTPConnection):
         """Connect to one address of the host after the other, all of them within the time to connect."""
         host, patience = self._dns_host, float(self.timeout or 0)
         until = time.monotonic() + patience
-        addresses = look_up(self, patience)
-        if current.watch is not None and current.watch.public_only:
-            addresses = [address for address in addresses if ipaddress.ip_address(address).is_global]
-            if not addresses:
-                raise NewConnectionError(self, "only private addresses")
+        addresses = permitted(self, look_up(self, patience))
         try:
             for left in range(len(addresses), 0, -1):
                 self._dns_host = addresses[-left]
@@ -161,10 +158,35 @@ class WatchedHTTPS(WatchedHTTP, HTTPSConnection):
     """The same, encrypted."""
 
 
+def permitted(connection: HTTPConnection, addresses: list[str]) -> list[str]:
+    """Return those that the watch lets be reached: what was looked at is what is connected to."""
+    watch = current.watch
+    if watch is None or watch.may_reach is None:
+        return addresses
+    found = [address for address in addresses if watch.may_reach(address)]
+    if not found:
+        watch.has_refused = True
+        raise NewConnectionError(connection, "only addresses that may not be reached")
+    return found
+
+
 def look_up(connection: HTTPConnection, seconds: float) -> list[str]:
-    """Return the addresses of the connection's host. The system's resolver knows no deadline, so it is left behind."""
+    """Return the addresses of the connection's host."""
+    host = connection._dns_host
+    try:
+        return addresses_of(host, connection.port, seconds)
+    except TimeoutError:
+        raise ConnectTimeoutError(connection, "no address in time") from None
+    except OSError:
+        raise NameResolutionError(host, connection, socket.gaierror("no address")) from None
+
+
+def addresses_of(host: str, port: int, seconds: float) -> list[str]:
+    """Return the addresses of a host. Raises TimeoutError after so many seconds, OSError if there is none.
+
+    The system's resolver knows no deadline, so it is left behind.
+    """
     found: queue.SimpleQueue[list[str] | Exception] = queue.SimpleQueue()
-    host, port = connection._dns_host, connection.port
 
     def ask() -> None:
         try:
@@ -176,9 +198,9 @@ def look_up(connection: HTTPConnection, seconds: float) -> list[str]:
     try:
         outcome = found.get(timeout=max(seconds, 0.01))
     except queue.Empty:
-        raise ConnectTimeoutError(connection, "no address in time") from None
+        raise TimeoutError("no address in time") from None
     if isinstance(outcome, Exception) or not outcome:
-        raise NameResolutionError(host, connection, socket.gaierror("no address"))
+        raise OSError("no address")
     return outcome
 
 

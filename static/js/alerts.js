@@ -2,7 +2,11 @@
 const form = document.getElementById("alerts-form");
 const words = document.getElementById("words")?.dataset ?? {};
 const put = (template, value) => (template ?? "{}").replace("{}", () => value);
-const keyOf = (client) => `${client.id} ${client.since}`;
+// Who waits too long is called again every minute, until somebody is with them or it has been enough.
+const REPEAT = 60, TIMES = 10, LOOK = 5000;
+const now = () => (Date.now() + Number(document.documentElement.dataset.ahead ?? 0)) / 1000;
+const round = (client) => (client.isUrgent ? ` ${Math.min(TIMES, Math.floor((now() - client.since) / REPEAT))}` : "");
+const keyOf = (client) => `${client.id} ${client.since}${round(client)}`;
 const PAUSE = 10000; // between two of a kind; what comes meanwhile is summed up
 const LATEST = 60000; // a call that nobody could hear for a minute is no call any more
 const KEPT = 200, met = new Map();
@@ -46,16 +50,16 @@ async function exchange(channel, change) {
 }
 
 function lasting(since) {
-  const now = Date.now() + Number(document.documentElement.dataset.ahead ?? 0);
-  const minutes = Math.floor(Math.max(0, now / 1000 - since) / 60);
+  const minutes = Math.floor(Math.max(0, now() - since) / 60);
   return minutes ? put(words.waitingFor, put(words.minutes, minutes)) : words.waitingNow;
 }
 
-function messageFor(news) {
+function messageFor(all) {
+  const late = all.filter((client) => client.isUrgent), isUrgent = late.length > 0, news = isUrgent ? late : all;
   const newest = news.reduce((one, other) => (other.since > one.since ? other : one));
-  const tag = `${newest.id} ${newest.since}`;
-  if (news.length === 1) return { title: words.oneWaits, body: `${newest.name}\n${lasting(newest.since)}`, tag, url: newest.url };
-  return { title: put(words.manyWait, news.length), body: news.map((client) => client.name).join("\n"), tag, url: words.boardUrl };
+  const tag = keyOf(newest), [one, many] = isUrgent ? [words.oneUrgent, words.manyUrgent] : [words.oneWaits, words.manyWait];
+  if (news.length === 1) return { title: one, body: `${newest.name}\n${lasting(newest.since)}`, tag, url: newest.url, isUrgent };
+  return { title: put(many, news.length), body: news.map((client) => client.name).join("\n"), tag, url: words.boardUrl, isUrgent };
 }
 
 function decide({ at, told } = { at: 0, told: [] }) {
@@ -78,10 +82,13 @@ function later(wait) {
 }
 
 // A tab that may not play leaves the call to one that may.
-const flush = () => latest && form?.dataset.able && form.dataset.able.split(" ").forEach(tellBy);
+function flush() {
+  for (const client of latest ?? []) if (!met.has(keyOf(client))) met.set(keyOf(client), performance.now());
+  if (latest && form?.dataset.able) form.dataset.able.split(" ").forEach(tellBy);
+}
 
 document.addEventListener("portal:news", ({ detail }) => {
-  latest = detail.news;
-  for (const client of latest) if (!met.has(keyOf(client))) met.set(keyOf(client), performance.now());
+  latest = [...detail.news, ...detail.urgent.map((client) => ({ ...client, isUrgent: true }))];
   flush();
 });
+setInterval(() => latest?.some((client) => client.isUrgent) && flush(), LOOK);

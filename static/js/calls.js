@@ -10,7 +10,7 @@ const keyOf = (client) => `${client.id} ${client.since}`;
 const GRACE = 40;
 const opened = Number(document.documentElement.dataset.now) / 1000;
 const CALLED = 5; // the server names no more
-let needs = 0, listed = [], known, floor = 0;
+let needs = 0, listed = [], late = [], known, floor = 0;
 
 function mark(count) {
   if (!icon) return;
@@ -20,9 +20,10 @@ function mark(count) {
   if (document.title !== title) document.title = title;
 }
 
-function call(count, joined, isCut) {
+function call(count, joined, urgent, isCut) {
   needs = count;
   listed = joined;
+  late = urgent;
   known ??= new Set(joined.filter((client) => client.since < opened - GRACE).map(keyOf));
   // A list that is cut off hides older clients. They do not become news when it moves up.
   if (isCut) floor = Math.max(floor, Math.min(...joined.map((client) => client.since)));
@@ -32,7 +33,7 @@ function call(count, joined, isCut) {
   if (unsaid.length === 1) said.textContent = put(words.joined, unsaid[0].name);
   if (unsaid.length > 1) said.textContent = put(words.joinedMany, unsaid.length);
   if (!count && seen.size) said.textContent = "";
-  document.dispatchEvent(new CustomEvent("portal:news", { detail: { news } }));
+  document.dispatchEvent(new CustomEvent("portal:news", { detail: { news, urgent } }));
 }
 
 const clientOf = (row) => {
@@ -46,12 +47,12 @@ function look(mayAsk) {
   const count = Number(watched.dataset.needs) || 0;
   mark(count);
   const rows = [...document.querySelectorAll('#board .row[data-status="1"]')];
-  if (watched.id === "board" && rows.length === count) call(count, rows.filter((row) => row.matches("[data-joined-at]:not(.is-taken)")).map(clientOf));
+  if (watched.id === "board" && rows.length === count) call(count, ...["[data-joined-at]:not(.is-taken)", ".is-urgent"].map((which) => rows.filter((row) => row.matches(which)).map(clientOf)));
   else if (mayAsk) document.dispatchEvent(new CustomEvent("portal:unlisted"));
 }
 
 document.addEventListener("portal:waiting", ({ detail }) => {
-  call(detail?.needs ?? needs, detail?.joined ?? listed, detail?.joined?.length >= CALLED);
+  call(detail?.needs ?? needs, detail?.joined ?? listed, detail?.urgent ?? late, detail?.joined?.length >= CALLED);
   if (document.hidden || !document.querySelector("[hx-ptag]")) mark(needs);
 });
 document.addEventListener("visibilitychange", () => document.hidden || look());

@@ -9,13 +9,15 @@ const isOn = (channel) => form.elements[channel].checked;
 const mayNotify = () => !cannotNotify && "Notification" in window && isSecureContext && Notification.permission === "granted";
 const maySound = () => audio?.state === "running";
 
-function sound() {
+// Twice, and louder, for somebody who waits too long.
+function sound(isUrgent) {
   if (!maySound()) return;
-  [[659.25, 0], [880, 0.16]].forEach(([pitch, after]) => {
+  const call = [[659.25, 0], [880, 0.16]], volumeMost = isUrgent ? 0.5 : 0.25;
+  (isUrgent ? [...call, ...call.map(([pitch, after]) => [pitch, after + 0.6])] : call).forEach(([pitch, after]) => {
     const tone = audio.createOscillator(), volume = audio.createGain(), start = audio.currentTime + after;
     tone.frequency.value = pitch;
     volume.gain.setValueAtTime(0.0001, start);
-    volume.gain.exponentialRampToValueAtTime(0.25, start + 0.02);
+    volume.gain.exponentialRampToValueAtTime(volumeMost, start + 0.02);
     volume.gain.exponentialRampToValueAtTime(0.0001, start + 0.45);
     tone.connect(volume).connect(audio.destination);
     tone.start(start);
@@ -23,10 +25,10 @@ function sound() {
   });
 }
 
-function notify({ title, body, tag, url }) {
+function notify({ title, body, tag, url, isUrgent }) {
   if (!mayNotify()) return;
   try {
-    const note = new Notification(title, { body, tag, icon: document.getElementById("favicon")?.dataset.needs });
+    const note = new Notification(title, { body, tag, requireInteraction: Boolean(isUrgent), icon: document.getElementById("favicon")?.dataset.needs });
     note.onclick = () => {
       window.focus();
       note.close();
@@ -95,7 +97,7 @@ async function test() {
   if (isOn("notification")) notify({ title: words.testTitle, body: words.testBody, tag: "test" });
 }
 
-document.addEventListener("alerts:tell", ({ detail }) => (detail.channel === "sound" ? sound() : notify(detail.message)));
+document.addEventListener("alerts:tell", ({ detail }) => (detail.channel === "sound" ? sound(detail.message.isUrgent) : notify(detail.message)));
 
 if (form) {
   form.addEventListener("change", () => Promise.all([save(), allow()]));

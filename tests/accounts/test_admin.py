@@ -53,6 +53,9 @@ def test_only_what_administrators_need_is_there():
         "Policy",
         "Invitation",
         "MessageTemplate",
+        "Outcome",
+        "Webhook",
+        "Delivery",
     }
 
 

@@ -24,6 +24,7 @@ NEW = "another long and quiet passphrase"
 HERE = "invitations/<slug:public_id>/"
 USER = "admin/accounts/user/"
 GROUP = "admin/auth/group/"
+WEBHOOK = "admin/invitations/webhook/"
 POLICY = "admin/invitations/policy/<path:object_id>/change/"
 MESSAGE = "admin/invitations/messagetemplate/"
 A_MESSAGE = {"subject": "Hello", "body": "Open {link}"}
@@ -63,6 +64,11 @@ FORMS: dict[str, tuple[dict[str, str], dict[str, str]]] = {
     "admin/invitations/outcome/add/": ({"name": "Referred", "position": "9"}, {"name": ""}),
     "admin/invitations/outcome/<path:object_id>/change/": ({"name": "Cured", "position": "1"}, {"name": ""}),
     "admin/invitations/outcome/<path:object_id>/delete/": ({"post": "yes"}, {}),
+    f"{WEBHOOK}add/": (
+        {"name": "Talk", "address": "https://8.8.8.8/"},
+        {"name": "Talk", "address": "https://127.0.0.1/"},
+    ),
+    f"{WEBHOOK}<path:object_id>/change/": ({"name": "Talk"}, {"name": ""}),
     POLICY: (POLICY_LIMITS | {"helpdesk_name": "Desk", "recording": "off", "previews": "click"}, {"helpdesk_name": ""}),
 }
 PUBLIC_FORMS = ("accounts/login/", "accounts/password/reset/")  # for those who are not signed in
@@ -329,6 +335,31 @@ admin/invitations/messagetemplate/<path:object_id>/change/ POST allowed=admin.ch
 admin/invitations/messagetemplate/<path:object_id>/history/ GET
 admin/invitations/messagetemplate/<path:object_id>/delete/ GET
 admin/invitations/messagetemplate/<path:object_id>/delete/ POST allowed=admin.deleted:ok
+admin/invitations/policy/test-mail/                      GET
+admin/invitations/policy/test-mail/                      POST allowed=delivery.tested:ok
+admin/invitations/policy/test-webhooks/                  GET
+admin/invitations/policy/test-webhooks/                  POST
+admin/invitations/webhook/                               GET
+admin/invitations/webhook/add/                           GET
+admin/invitations/webhook/add/                           POST allowed=admin.added:ok
+admin/invitations/webhook/<int:pk>/test/                 GET
+admin/invitations/webhook/<int:pk>/test/                 POST allowed=delivery.tested:failed
+admin/invitations/webhook/<path:object_id>/              GET
+admin/invitations/webhook/<path:object_id>/change/       GET
+admin/invitations/webhook/<path:object_id>/change/       POST allowed=admin.changed:ok
+admin/invitations/webhook/<path:object_id>/history/      GET
+admin/invitations/webhook/<path:object_id>/delete/       GET
+admin/invitations/webhook/<path:object_id>/delete/       POST
+admin/invitations/delivery/                              GET
+admin/invitations/delivery/                              POST
+admin/invitations/delivery/add/                          GET  allowed=access.denied:denied
+admin/invitations/delivery/add/                          POST allowed=access.denied:denied
+admin/invitations/delivery/<path:object_id>/             GET
+admin/invitations/delivery/<path:object_id>/change/      GET
+admin/invitations/delivery/<path:object_id>/change/      POST allowed=access.denied:denied
+admin/invitations/delivery/<path:object_id>/history/     GET
+admin/invitations/delivery/<path:object_id>/delete/      GET  allowed=access.denied:denied
+admin/invitations/delivery/<path:object_id>/delete/      POST allowed=access.denied:denied
 admin/invitations/invitation/                            GET
 admin/invitations/invitation/add/                        GET  allowed=access.denied:denied
 admin/invitations/invitation/add/                        POST allowed=access.denied:denied

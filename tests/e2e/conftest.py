@@ -90,6 +90,7 @@ def vendor(running: tuple[Simulator, Installation]) -> Simulator:
     simulator.ledger = Ledger()
     installation.forget_everything()
     installation.set_policy(recording="default", previews="click", creates_per_hour="0", connects_per_ten_minutes="0")
+    installation.set_policy(escalate_page_seconds="60")
     installation.trouble("")
     return simulator
 

@@ -114,7 +114,7 @@ def test_whoever_waits_when_the_page_opens_is_shown_and_not_called_out(alone, ch
     choose(sound=True, notification=True)
     number = vendor.add("Payroll laptop", status=1)
     portal.known(number, 1)
-    portal.ask("UPDATE invitations_invitation SET joined_at = datetime(joined_at, '-1 minute')")
+    portal.ask("UPDATE invitations_invitation SET joined_at = datetime(joined_at, '-45 seconds')")
     page = open_tab(alone)
     page.keyboard.press("Shift")
     vendor.add("Another")

@@ -19,12 +19,6 @@ NOT_YET = {  # what nothing acts on yet stands on no page
     "expires_after_hours",
     "orphaned_after_minutes",
     "long_session_hours",
-    "escalate_page_seconds",
-    "escalate_webhook_seconds",
-    "escalate_mail_seconds",
-    "escalations_per_hour",
-    "quiet_from",
-    "quiet_until",
 }
 NAME = "Quillmere & Söhne"
 

@@ -242,6 +242,7 @@ def test_a_hidden_page_learns_who_waits_and_nothing_else(agent, browser_of, vend
                 "url": f"/invitations/{row.public_id}/",
             }
         ],
+        "urgent": [],
     }
 
 

@@ -71,6 +71,10 @@ WRONG = [
     ("EMAIL_URL", "pigeon://user:hunter2@mail.example.org"),
     ("EMAIL_URL", "smtp://user:hunter2@mail.example.org:port"),
     ("EMAIL_FROM", "nobody in particular"),
+    ("SMTP_TIMEOUT", "0"),
+    ("WEBHOOK_PRIVATE_HOSTS", "10.0.0.0/33"),
+    ("WEBHOOK_PRIVATE_HOSTS", "https://chat.example.org"),
+    ("WEBHOOK_PRIVATE_HOSTS", "*"),
     ("SECRET_KEY_FILE", "/nothing/here"),
     ("SECRET_KEY_FILE", "/"),
     ("GETSCREEN_API_KEY_FILE", "/nothing/here"),
@@ -195,6 +199,7 @@ def test_dollars_and_signs_in_secrets_are_themselves():
         "username": "user",
         "password": "p@ss",
         "use_tls": True,
+        "timeout": 10,
     }
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from invitations.courier import Courier
 from invitations.management.commands.serve import begin, refuse_unmigrated
 from invitations.watcher import Watcher
 from portal import log
@@ -26,7 +27,7 @@ class Command(BaseCommand):
         refuse_unmigrated()
         self.check()
         begin()
-        watcher, forwarder = Watcher(), Forwarder()
+        watcher, forwarder, courier = Watcher(), Forwarder(), Courier()
 
         def stop(signum: int, frame: FrameType | None) -> None:
             watcher.stopping.set()
@@ -34,6 +35,8 @@ class Command(BaseCommand):
         signal.signal(signal.SIGTERM, stop)
         signal.signal(signal.SIGINT, stop)
         forwarder.start()
+        courier.start()
         watcher.run()
         program.stopped()
         forwarder.stop()
+        courier.stop()
