@@ -23,6 +23,7 @@ class PolicyAdmin(AuditedAdmin):
     readonly_fields = ("second_factor", "logo_now")
     fieldsets = (
         (_("Clients"), {"fields": ("recording", "previews", "is_ticket_required")}),
+        (_("Teamwork"), {"fields": ("orphaned_after_minutes",)}),
         (_("Second factor"), {"fields": ("second_factor", "fresh_factor_minutes")}),
         (
             _("Limits"),

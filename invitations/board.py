@@ -23,6 +23,7 @@ from django.utils.functional import Promise
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
+from invitations import assignment
 from invitations.fragments import Kept
 from invitations.health import Health
 from invitations.models import RECENTLY_CLOSED, Invitation, InvitationQuerySet, Policy, Snapshot, Status
@@ -40,6 +41,7 @@ TABS: tuple[tuple[str, str | Promise], ...] = (
 )
 GROUPS: dict[str, tuple[str | Promise, str | Promise]] = {
     "needs": (_("Needs you"), _("longest wait first")),
+    "taken": (_("Taken care of"), _("longest wait first")),
     "waiting": (_("Waiting for client"), _("newest first")),
     "session": (_("In session"), ""),
     "other": (_("Unknown and closed"), _("closed rows leave in 15 min")),
@@ -179,10 +181,11 @@ class Board:
 
     @property
     def waiting(self) -> dict[str, Any]:
-        """How many wait for a person, and the last of them to come, for alerts."""
-        waiting = self.scope.filter(of_kind("needs"), taken_by_name="")
+        """How many wait for anybody or for the viewer, and the last of them to come, for alerts."""
+        mine = self.scope.filter(assignment.CALLS_HOLDER, taken_by=self.user)
+        waiting = [*self.scope.filter(of_kind("needs")).order_by("-joined_at")[:CALLED], *mine[:CALLED]]
         return {
-            "needs": self.needs,
+            "needs": self.needs + mine.count(),
             "joined": [
                 {
                     "id": row.public_id,
@@ -190,7 +193,7 @@ class Board:
                     "name": row.display_name,
                     "url": reverse("invitation", kwargs={"public_id": row.public_id}),
                 }
-                for row in waiting.order_by("-joined_at")[:CALLED]
+                for row in waiting
                 if row.joined_at
             ],
         }
@@ -300,7 +303,8 @@ def scope_of(may: Access) -> tuple[str, ...]:
 
 def kind_of(account: str) -> Case:
     """Return a row's group as its place in GROUPS. Rows of another API key cannot be acted on."""
-    numbers = [When(status=status, then=Value(KINDS.index(kind))) for status, kind in KIND_OF.items()]
+    taken = When(~Q(taken_by_name=""), status=Status.JOINED, then=Value(KINDS.index("taken")))
+    numbers = [taken, *(When(status=status, then=Value(KINDS.index(kind))) for status, kind in KIND_OF.items())]
     foreign = [When(~Q(account=account), then=Value(KINDS.index("other")))] if account else []
     return Case(*foreign, *numbers, default=Value(KINDS.index("other")), output_field=IntegerField())
 
@@ -316,7 +320,6 @@ def when_joined(then: Any, default: Any = None) -> Case:
 # Nobody there first, then the longest wait; the rest by age, the newest first.
 IN_ORDER = (
     "kind",
-    when_joined(Case(When(taken_by_name="", then=Value(0)), default=Value(1)), Value(0)),
     when_joined(F("joined_at")),
     "-created_at",
     "-pk",

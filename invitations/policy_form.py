@@ -35,6 +35,7 @@ class PolicyForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptabl
             "recording",
             "previews",
             "is_ticket_required",
+            "orphaned_after_minutes",
             "fresh_factor_minutes",
             "connects_per_ten_minutes",
             "creates_per_hour",
@@ -44,6 +45,10 @@ class PolicyForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptabl
             "recording": _("Whether Getscreen records sessions. Each connection says so before it begins."),
             "previews": _("Small pictures of clients' desktops. Each look is an event of the audit log."),
             "is_ticket_required": _("No invitation is made without the number of a ticket."),
+            "orphaned_after_minutes": _(
+                "A client who waits for somebody who has done nothing for so long calls everybody again. Sessions that "
+                "run stay as they are. 0 waits for ever."
+            ),
             "fresh_factor_minutes": _(
                 "Whoever connects must have confirmed their second factor within so many minutes. 0 asks for no "
                 "confirmation."
@@ -58,7 +63,7 @@ class PolicyForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptabl
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.logo_before = self.instance.logo_digest
-        for name in ("fresh_factor_minutes", "connects_per_ten_minutes", "creates_per_hour"):
+        for name in ("orphaned_after_minutes", "fresh_factor_minutes", "connects_per_ten_minutes", "creates_per_hour"):
             self.fields[name].validators.append(MaxValueValidator(MOST))
             self.fields[name].widget.attrs["max"] = MOST
 

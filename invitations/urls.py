@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from invitations import branding, exports, views
+from invitations import branding, claim_views, exports, sign_out, views
 from invitations.alerts import alerts
 
 urlpatterns = [
@@ -14,12 +14,16 @@ urlpatterns = [
     path("invitations/<slug:public_id>/", views.detail, name="invitation"),
     path("invitations/<slug:public_id>/live/", views.live, name="invitation_live"),
     path("invitations/<slug:public_id>/connect/", views.connect, name="invitation_connect"),
+    path("invitations/<slug:public_id>/claim/", claim_views.claim, name="invitation_claim"),
+    path("invitations/<slug:public_id>/release/", claim_views.release, name="invitation_release"),
+    path("invitations/<slug:public_id>/hand-over/", claim_views.hand_over, name="invitation_hand_over"),
     path("invitations/<slug:public_id>/close/", views.close, name="invitation_close"),
     path("invitations/<slug:public_id>/rename/", views.rename, name="invitation_rename"),
     path("invitations/<slug:public_id>/preview/", views.preview, name="invitation_preview"),
     path("invitations/<slug:public_id>/qr/", views.qr, name="invitation_qr"),
     path("invitations/<slug:public_id>/copied/", views.copied, name="invitation_copied"),
     path("invitations/<slug:public_id>/evidence/", exports.evidence, name="invitation_evidence"),
+    path("sign-out/", sign_out.page, name="sign_out"),
     path("history/", views.history, name="history"),
     path("history/export/", exports.history, name="history_export"),
     path("logo/<slug:digest>.png", branding.logo, name="logo"),

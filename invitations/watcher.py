@@ -15,7 +15,7 @@ from django.conf import settings
 from django.db import close_old_connections, connection
 from django.utils import timezone
 
-from invitations import operations, rhythm, sync
+from invitations import operations, orphans, rhythm, sync
 from invitations.models import Snapshot
 from portal.accounts import sessions
 from portal.audit import tending
@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 
 RECOVER_EVERY = 15.0  # seconds
 TIDY_EVERY = 3600.0  # seconds
+ORPHANS_EVERY = 15.0  # seconds
 ENOUGH_FAILURES = 5  # rounds, until another process may try
 
 
@@ -39,6 +40,7 @@ class Watcher:
         self.not_before = self.stepped_back_until = 0.0  # on the monotonic clock
         self.failures = 0  # in a row
         self.sessions_due = tending.Due(TIDY_EVERY)
+        self.orphans_due = tending.Due(ORPHANS_EVERY)
 
     def start(self) -> None:
         self.thread.start()
@@ -62,7 +64,8 @@ class Watcher:
 
     def tick(self) -> None:
         """Say who looks, settle what was interrupted, tend the log, and run one round if it is due and our turn."""
-        for step in (close_old_connections, rhythm.here.write, self.recover, self.tidy, tending.tend, self.look):
+        own = (self.recover, self.tidy, tending.tend, self.look, self.return_orphans)
+        for step in (close_old_connections, rhythm.here.write, *own):
             try:
                 step()
             except Exception:
@@ -77,6 +80,10 @@ class Watcher:
     def tidy(self) -> None:
         if self.sessions_due.now():
             sessions.remove_old()
+
+    def return_orphans(self) -> None:
+        if self.orphans_due.now() and time.monotonic() >= self.stepped_back_until and self.lease.take():
+            orphans.return_orphans()
 
     def look(self) -> None:
         # The lease is asked for at every tick, whoever has it: that is also how its holder keeps it.

@@ -26,7 +26,6 @@ urlpatterns = [
     path("sign-in/<str:token>/", one_time.sign_in, name="sign_in_link"),
     path("signed-out/", provider.signed_out, name="signed_out"),
     path("waiting/", provider.waiting, name="account_waiting"),
-    path("logout/", allauth.logout, name="account_logout"),
     path("signup/", signup, name="account_signup"),
     path("inactive/", allauth.account_inactive, name="account_inactive"),
     path("reauthenticate/", views.recorded(factors.Confirm.as_view()), name="account_reauthenticate"),

@@ -32,6 +32,8 @@ FORMS: dict[str, tuple[dict[str, str], dict[str, str]]] = {
     f"{HERE}rename/": ({"client_name": "Bo"}, {"client_name": "x" * 500}),
     f"{HERE}connect/": ({}, {}),
     f"{HERE}close/": ({}, {}),
+    f"{HERE}claim/": ({}, {}),
+    f"{HERE}hand-over/": ({"to": "person-<id>"}, {"to": "person-0"}),
     "audit/export/": ({"form": "jsonl"}, {"form": "?"}),
     f"{HERE}copied/": ({"what": "code"}, {"what": "everything"}),
     "accounts/login/": ({"login": "tom", "password": PASSWORD}, {"login": "tom", "password": "wrong"}),
@@ -71,6 +73,8 @@ board/waiting/                                           GET
 board/waiting/                                           POST
 board/alerts/                                            GET
 board/alerts/                                            POST
+sign-out/                                                GET
+sign-out/                                                POST allowed=signout:ok
 history/                                                 GET
 history/                                                 POST
 audit/                                                   GET  allowed=audit.viewed:ok
@@ -106,6 +110,12 @@ invitations/<slug:public_id>/rename/                     POST
     refused=invitation.rename:?,invitation.rename:failed
     silent=invitation.rename:?,invitation.rename:unknown
     allowed=invitation.rename:?,invitation.rename:ok
+invitations/<slug:public_id>/claim/                      GET
+invitations/<slug:public_id>/claim/                      POST allowed=invitation.claim:ok
+invitations/<slug:public_id>/release/                    GET
+invitations/<slug:public_id>/release/                    POST
+invitations/<slug:public_id>/hand-over/                  GET
+invitations/<slug:public_id>/hand-over/                  POST allowed=invitation.hand_over:ok
 invitations/<slug:public_id>/close/                      GET
 invitations/<slug:public_id>/close/                      POST
     refused=invitation.close:?,invitation.close:failed
@@ -328,7 +338,9 @@ class Visit:
             browser.force_login(person)
         after = Event.objects.count()
         if self.method == "POST":
-            answer = browser.post(self.path, FORMS.get(self.route, ({}, {}))[form])
+            fields = FORMS.get(self.route, ({}, {}))[form]
+            somebody = str(self.cast.somebody.pk)
+            answer = browser.post(self.path, {name: text.replace("<id>", somebody) for name, text in fields.items()})
         else:
             answer = browser.get(self.path)
         b"".join(answer)  # what is streamed is told when it is sent

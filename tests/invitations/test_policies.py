@@ -22,7 +22,6 @@ NOT_YET = {  # what nothing acts on yet stands on no page
     "shared_link",
     "supporter_name",
     "expires_after_hours",
-    "orphaned_after_minutes",
     "long_session_hours",
     "escalate_page_seconds",
     "escalate_webhook_seconds",
