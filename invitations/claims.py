@@ -105,7 +105,8 @@ def give(invitation: Invitation, by: User, to: User | Team, note: str) -> None:
         store(invitation, **NOBODY, team=to)
         name, recipient = to.name, "team"
     else:
-        if not recipients.can_take(to, invitation):
+        person = recipients.people().filter(pk=to.pk).first()  # as they are now, not as a form has read them
+        if person is None or not recipients.can_take(person, invitation):
             raise CannotTake(invitation)
         store(invitation, **given_to(to))
         name, recipient = to.display_name, "person"
