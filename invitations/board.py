@@ -182,21 +182,10 @@ class Board:
     @property
     def waiting(self) -> dict[str, Any]:
         """How many wait for anybody or for the viewer, and the last of them to come, for alerts."""
-        mine = self.scope.filter(assignment.CALLS_HOLDER, taken_by=self.user)
-        waiting = [*self.scope.filter(of_kind("needs")).order_by("-joined_at")[:CALLED], *mine[:CALLED]]
-        return {
-            "needs": self.needs + mine.count(),
-            "joined": [
-                {
-                    "id": row.public_id,
-                    "since": int(row.joined_at.timestamp()),
-                    "name": row.display_name,
-                    "url": reverse("invitation", kwargs={"public_id": row.public_id}),
-                }
-                for row in waiting
-                if row.joined_at
-            ],
-        }
+        anybody = self.scope.filter(of_kind("needs")).order_by("-joined_at")[:CALLED]
+        mine = self.scope.filter(assignment.CALLS_HOLDER, taken_by=self.user).order_by("-joined_at")
+        joined = [called(row) for row in anybody] + [called(row, "-given") for row in mine[:CALLED]]
+        return {"needs": self.needs + mine.count(), "joined": [client for client in joined if client["since"]]}
 
     @cached_property
     def counts(self) -> dict[str, int]:
@@ -294,6 +283,16 @@ class Board:
             found |= Q(**{f"{field}__iregex": re.escape(self.query)})
         digits = "".join(self.query.split())
         return found | Q(code__contains=digits) if self.may.see_codes and digits.isdecimal() else found
+
+
+def called(row: Invitation, given: str = "") -> dict[str, Any]:
+    """Return what a page needs to call out a client: anew, where somebody is given one who has joined before."""
+    return {
+        "id": row.public_id + given,
+        "since": int(row.joined_at.timestamp()) if row.joined_at else 0,
+        "name": row.display_name,
+        "url": reverse("invitation", kwargs={"public_id": row.public_id}),
+    }
 
 
 def scope_of(may: Access) -> tuple[str, ...]:

@@ -12,14 +12,13 @@ from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
-from django.utils import timezone
-from django.utils.formats import date_format
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from invitations.models import Invitation
 from invitations.operations import Unrecorded
+from invitations.presentation import time_of
 from invitations.refusals import ActionRefused, LimitReached, Taken
 from invitations.tokens import new_token
 from portal import audit
@@ -173,19 +172,19 @@ WORDINGS: dict[str, Wording] = {
         409,
         _("%(name)s is connecting to this client"),
         _("%(name)s pressed Connect at %(time)s, so nothing was started for you."),
-        _("Close this tab, or take over if that is what you both want: %(name)s then sees that you have."),
+        _("Close this tab, or ask %(name)s. If you take over, the board and the timeline say so."),
     ),
     "taken": Wording(
         409,
         _("%(name)s has taken care of this client"),
         _("%(name)s has had this client since %(time)s, so nothing was started for you."),
-        _("Ask %(name)s first. If you take over, the board and the timeline say so."),
+        _("Close this tab, or ask %(name)s. If you take over, the board and the timeline say so."),
     ),
     "handed_over": Wording(
         409,
         _("This client was handed over to %(name)s"),
         _("%(name)s has not taken it up yet. Nothing was started for you."),
-        _("Ask %(name)s first. If you take over, the board and the timeline say so."),
+        _("Close this tab, or ask %(name)s. If you take over, the board and the timeline say so."),
     ),
     "cannot_take": Wording(
         422,
@@ -270,8 +269,7 @@ class Failure:
         if self.kind not in TAKEN or self.invitation is None:
             return words
         since = self.invitation.connecting_at if self.kind == "connecting" else self.invitation.taken_at
-        time = date_format(timezone.localtime(since), "H:i") if since else ""
-        return str(words) % {"name": self.invitation.taken_by_name, "time": time}
+        return str(words) % {"name": self.invitation.taken_by_name, "time": time_of(since)}
 
     @property
     def is_taken(self) -> bool:

@@ -6,6 +6,8 @@ import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -19,6 +21,14 @@ from portal.accounts.models import User
 def tag_of(*facts: object) -> str:
     """Return a polling tag: another one for other facts, and no secret."""
     return hashlib.blake2b("\x1f".join(map(str, facts)).encode(), digest_size=12).hexdigest()
+
+
+def time_of(at: datetime | None) -> str:
+    """Return the time of day, with the day if that is not today."""
+    if at is None:
+        return ""
+    local, now = timezone.localtime(at), timezone.localtime()
+    return date_format(local, "H:i" if local.date() == now.date() else "j M, H:i")
 
 
 WHY = {
@@ -111,6 +121,10 @@ class Row:
     def taken_by(self) -> str:
         """Return who has the client: whoever claimed or connected last, until the client leaves."""
         return self.invitation.taken_by_name
+
+    @property
+    def taken_since(self) -> str:
+        return time_of(self.invitation.taken_at)
 
     @property
     def is_connecting(self) -> bool:

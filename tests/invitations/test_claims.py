@@ -216,6 +216,13 @@ def test_a_connection_that_died_counts_no_longer_and_boards_notice(agent, collea
     assert "connecting" not in answer.content.decode()
 
 
+def test_since_when_tells_the_day_unless_it_is_today(agent, colleague, browser_of, client):
+    claims.claim(invitation=client, by=agent)
+    Invitation.objects.update(taken_at="2026-03-04T10:42Z")
+    for page in (browser_of(colleague).get(here(client)), browser_of(colleague).post(here(client, "connect/"))):
+        assert "since 4 Mar, 10:42" in text(page)
+
+
 # --- Waiting and alerts ----------------------------------------------------------------------------------
 
 
