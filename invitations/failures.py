@@ -358,7 +358,7 @@ class FailurePages:
         if not isinstance(exception, Failing):
             return None
         failure = describe(request, exception)
-        template, context = form_page(request)
+        template, context = form_page(request, failure)
         answer = render(
             request, template, context | {"failure": failure, "form_token": new_token()}, status=failure.wording.status
         )
@@ -380,7 +380,8 @@ def log_trouble(error: DatabaseError) -> audit.Unavailable | None:
     return error
 
 
-def form_page(request: HttpRequest) -> tuple[str, dict[str, Any]]:
+def form_page(request: HttpRequest, failure: Failure) -> tuple[str, dict[str, Any]]:
     """Return the page to show a failure on: the form that was sent, or a page of its own."""
-    page: tuple[str, dict[str, Any]] = getattr(request, "form_page", ("errors/getscreen.html", {}))
+    own = "invitations/taken.html" if failure.is_taken else "errors/getscreen.html"
+    page: tuple[str, dict[str, Any]] = getattr(request, "form_page", (own, {}))
     return page
