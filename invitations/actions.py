@@ -14,7 +14,7 @@ from typing import Any
 from django.core.exceptions import PermissionDenied
 from django.utils import timezone
 
-from invitations import adoption, notes, observations
+from invitations import adoption, assignment, notes, observations
 from invitations.models import Entry, Invitation, Operation, Policy, Snapshot, Status
 from invitations.operations import facts_of, operation, succeed, targeted
 from invitations.refusals import (
@@ -139,11 +139,14 @@ def result_of(twin: Operation) -> Invitation:
     raise UNFINISHED[Operation.State(twin.state)]
 
 
-def connect(*, invitation: Invitation, by: User, record: bool | None = None, token: str = "") -> ConnectLink:
+def connect(
+    *, invitation: Invitation, by: User, record: bool | None = None, token: str = "", take_over: str = ""
+) -> ConnectLink:
     """Return a fresh single-use link after looking at the invitation's state once more.
 
-    `record` is the person's choice and counts only where the policy asks. If the outcome cannot be
-    committed the link is thrown away with the exception.
+    `record` is the person's choice and counts only where the policy asks. `take_over` is the key of the
+    colleague who has the client, as far as the person knows and wants to take over; without it that is
+    refused. If the outcome cannot be committed the link is thrown away with the exception.
     """
     if not by.has_perm(roles.CONNECT):
         raise PermissionDenied
@@ -154,11 +157,17 @@ def connect(*, invitation: Invitation, by: User, record: bool | None = None, tok
     if recording == Policy.Recording.ASK and record is None:
         raise RecordingNotChosen(invitation)
     wanted = record if recording == Policy.Recording.ASK else RECORD[recording]
-    with operation("connect", by=by, account=client.fingerprint, invitation=invitation, token=token) as op:
+    claim = assignment.Connecting(invitation, by, take_over=take_over)
+    about: dict[str, Any] = {"account": client.fingerprint, "invitation": invitation}
+    with operation("connect", by=by, token=token, claim=claim, **about) as op:
         check_ready(client, invitation)
         link = client.connect(invitation.vendor_id, record=wanted)
         with audit.writing():
-            save(invitation, taken_by=by, taken_by_name=by.display_name, taken_at=timezone.now())
+            claim.keep()
+            if claim.holder_before:
+                enter(invitation, Entry.Kind.TAKEN_OVER, by, detail=claim.holder_before)
+                details = {"holder": claim.holder_before}
+                audit.record("invitation.take_over", result=Result.OK, actor=by, **targeted(invitation, **details))
             enter(invitation, Entry.Kind.CONNECTED, by)
             succeed(op, up={"host": link.host, "link": keyed_tag("link", link.reveal()), "record": wanted})
     return link
@@ -191,7 +200,7 @@ def rename(*, invitation: Invitation, by: User, client_name: str, token: str = "
         raise AlreadyClosed(invitation)
     client = client_for(invitation)
     before = invitation.client_name
-    about = {"account": client.fingerprint, "client_name": client_name}
+    about: dict[str, Any] = {"account": client.fingerprint, "client_name": client_name}
     with operation("rename", by=by, invitation=invitation, token=token, **about) as op:
         confirmed(
             lambda: client.rename(invitation.vendor_id, client_name),

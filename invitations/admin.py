@@ -49,6 +49,7 @@ class PolicyAdmin(AuditedAdmin):
                 ),
             },
         ),
+        (_("Teamwork"), {"fields": ("orphaned_after_minutes",)}),
         (_("Second factor"), {"fields": ("second_factor", "fresh_factor_minutes")}),
         (
             _("Limits"),

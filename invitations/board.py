@@ -23,7 +23,7 @@ from django.utils.functional import Promise
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
-from invitations import urgency
+from invitations import assignment, urgency
 from invitations.fragments import Kept
 from invitations.health import Health
 from invitations.models import RECENTLY_CLOSED, Invitation, InvitationQuerySet, Policy, Snapshot, Status
@@ -41,6 +41,7 @@ TABS: tuple[tuple[str, str | Promise], ...] = (
 )
 GROUPS: dict[str, tuple[str | Promise, str | Promise]] = {
     "needs": (_("Needs you"), _("longest wait first")),
+    "taken": (_("Taken care of"), _("longest wait first")),
     "waiting": (_("Waiting for client"), _("newest first")),
     "session": (_("In session"), ""),
     "other": (_("Unknown and closed"), _("closed rows leave in 15 min")),
@@ -181,12 +182,15 @@ class Board:
 
     @property
     def waiting(self) -> dict[str, Any]:
-        """How many wait for a person, the last of them to come, and who waits too long, for alerts."""
-        waiting = self.scope.filter(of_kind("needs"), taken_by_name="", joined_at__isnull=False)
-        urgent = waiting.filter(urgency.urgent(self.policy, timezone.now()))
+        """How many wait for anybody or for the viewer, the last of them to come, and who waits too long, for alerts."""
+        anybody = self.scope.filter(of_kind("needs"), joined_at__isnull=False)
+        mine = self.scope.filter(assignment.CALLS_HOLDER, taken_by=self.user, joined_at__isnull=False)
+        urgent = anybody.filter(urgency.urgent(self.policy, timezone.now()))
+        joined = [called(row) for row in anybody.order_by("-joined_at")[:CALLED]]
+        joined += [called(row, "-given") for row in mine.order_by("-joined_at")[:CALLED]]
         return {
-            "needs": self.needs,
-            "joined": list(map(called, waiting.order_by("-joined_at")[:CALLED])),
+            "needs": self.needs + mine.count(),
+            "joined": joined,
             "urgent": list(map(called, urgent.order_by("joined_at")[:CALLED])) if self.urgent else [],
         }
 
@@ -293,10 +297,10 @@ class Board:
         return found | Q(code__contains=digits) if self.may.see_codes and digits.isdecimal() else found
 
 
-def called(row: Invitation) -> dict[str, Any]:
-    """Return what an alert says of somebody who waits."""
+def called(row: Invitation, given: str = "") -> dict[str, Any]:
+    """Return what a page needs to call out a client: anew, where somebody is given one who has joined before."""
     return {
-        "id": row.public_id,
+        "id": row.public_id + given,
         "since": int(row.joined_at.timestamp()) if row.joined_at else 0,
         "name": row.display_name,
         "url": reverse("invitation", kwargs={"public_id": row.public_id}),
@@ -310,7 +314,8 @@ def scope_of(may: Access) -> tuple[str, ...]:
 
 def kind_of(account: str) -> Case:
     """Return a row's group as its place in GROUPS. Rows of another API key cannot be acted on."""
-    numbers = [When(status=status, then=Value(KINDS.index(kind))) for status, kind in KIND_OF.items()]
+    taken = When(~Q(taken_by_name=""), status=Status.JOINED, then=Value(KINDS.index("taken")))
+    numbers = [taken, *(When(status=status, then=Value(KINDS.index(kind))) for status, kind in KIND_OF.items())]
     foreign = [When(~Q(account=account), then=Value(KINDS.index("other")))] if account else []
     return Case(*foreign, *numbers, default=Value(KINDS.index("other")), output_field=IntegerField())
 
@@ -326,7 +331,6 @@ def when_joined(then: Any, default: Any = None) -> Case:
 # Nobody there first, then the longest wait; the rest by age, the newest first.
 IN_ORDER = (
     "kind",
-    when_joined(Case(When(taken_by_name="", then=Value(0)), default=Value(1)), Value(0)),
     when_joined(F("joined_at")),
     "-created_at",
     "-pk",

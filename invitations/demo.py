@@ -63,7 +63,7 @@ def furnish() -> None:
         row.is_external, row.created_by, row.created_by_name = False, person, person.display_name
         row.ticket = next(tickets, "")
         if row.status == Status.ACTIVE:
-            row.taken_by, row.taken_by_name = person, person.display_name
+            row.taken_by, row.taken_by_name, row.taken_at = person, person.display_name, row.active_at
         row.save()
         row.entries.filter(kind=Entry.Kind.FOUND).update(
             kind=Entry.Kind.CREATED, at=row.created_at, actor_name=person.display_name, precision=None

@@ -18,7 +18,8 @@ from django.utils.translation import ngettext
 
 from invitations.models import Invitation
 from invitations.operations import Unrecorded
-from invitations.refusals import ActionRefused, LimitReached
+from invitations.presentation import time_of
+from invitations.refusals import ActionRefused, LimitReached, Taken
 from invitations.tokens import new_token
 from portal import audit
 from portal.accounts.hashing import Crowded
@@ -179,6 +180,30 @@ WORDINGS: dict[str, Wording] = {
         _("Your helpdesk asks at each connection whether the session is recorded. Nothing was started."),
         _("Open the invitation, choose, and press Connect."),
     ),
+    "connecting": Wording(
+        409,
+        _("%(name)s is connecting to this client"),
+        _("%(name)s pressed Connect at %(time)s, so nothing was started for you."),
+        _("Close this tab, or ask %(name)s. If you take over, the board and the timeline say so."),
+    ),
+    "taken": Wording(
+        409,
+        _("%(name)s has taken care of this client"),
+        _("%(name)s has had this client since %(time)s, so nothing was started for you."),
+        _("Close this tab, or ask %(name)s. If you take over, the board and the timeline say so."),
+    ),
+    "handed_over": Wording(
+        409,
+        _("This client was handed over to %(name)s"),
+        _("%(name)s has not taken it up yet. Nothing was started for you."),
+        _("Close this tab, or ask %(name)s. If you take over, the board and the timeline say so."),
+    ),
+    "cannot_take": Wording(
+        422,
+        _("Nothing was handed over"),
+        _("The person you chose may not connect to this client any more."),
+        _("Choose somebody else."),
+    ),
     "ticket_missing": Wording(
         422,
         _("A ticket is missing"),
@@ -246,6 +271,7 @@ KINDS: tuple[tuple[type[GetscreenError], str], ...] = (
 CONNECT = "support/connect"
 NO_HARM = _("Sessions that are running are not affected.")
 RETRIES = {"unreachable", "maybe_connect", "no_audit", "unrecorded_connect", "garbled", "double", "quota", "not_ready"}
+TAKEN = {"connecting", "taken", "handed_over"}
 LIMITED = _("If your work needs more, ask your administrator to raise the limit.")
 LIMITS = {"limit_connect": LIMITED, "limit_create": LIMITED, "limit_mail": WORDINGS["limit_mail"].next}
 RETRIES |= {"limit_connect"}
@@ -264,20 +290,32 @@ class Failure:
     retry_url: str
     record: str  # the person's choice, which a new try must carry along
     seconds: int = 0  # to wait before a new try makes sense, where that is known
+    take_over: str = ""  # whom a new try takes over from, by their key
 
     @property
     def title(self) -> Text:
-        return self.wording.title
+        return self.fill(self.wording.title)
 
     @property
     def text(self) -> Text:
-        return self.wording.text
+        return self.fill(self.wording.text)
 
     @property
     def next(self) -> Text:
         if not self.seconds:
-            return self.wording.next
+            return self.fill(self.wording.next)
         return f"{try_again_in(self.seconds)} {LIMITS.get(self.kind, NO_HARM)}"
+
+    def fill(self, words: Text) -> Text:
+        """Name whoever has the client, where that is what it is about."""
+        if self.kind not in TAKEN or self.invitation is None:
+            return words
+        since = self.invitation.connecting_at if self.kind == "connecting" else self.invitation.taken_at
+        return str(words) % {"name": self.invitation.taken_by_name, "time": time_of(since)}
+
+    @property
+    def is_taken(self) -> bool:
+        return self.kind in TAKEN
 
     @property
     def is_limit(self) -> bool:
@@ -315,6 +353,7 @@ def kind_of(error: Failing) -> str:
 def describe(request: HttpRequest, error: Failing) -> Failure:
     kind = kind_of(error)
     may_retry = kind in RETRIES and (kind != "no_audit" or is_connect(request))
+    may_retry |= kind in TAKEN and is_connect(request)
     retry_url = request.path if request.method == "POST" and may_retry else ""
     invitation = getattr(error, "invitation", None) or getattr(request, "invitation", None)
     return Failure(
@@ -327,12 +366,18 @@ def describe(request: HttpRequest, error: Failing) -> Failure:
         retry_url=retry_url,
         record=request.POST.get("record", ""),
         seconds=seconds_of(error) if kind == "unreachable" or kind in LIMITS else 0,
+        take_over=holder_of(error) or request.POST.get("take_over", "")[:20],
     )
 
 
 def seconds_of(error: Failing) -> int:
     """Return how long to wait, or 0 where nobody knows."""
     return error.wait_seconds if isinstance(error, LimitReached) else int(getattr(error, "retry_after", None) or 0)
+
+
+def holder_of(error: Failing) -> str:
+    """Return the key of whoever has the client, where that is what it is about."""
+    return str(error.invitation.taken_by_id or "") if isinstance(error, Taken) and error.invitation else ""
 
 
 def is_connect(request: HttpRequest) -> bool:
@@ -355,7 +400,7 @@ class FailurePages:
         if not isinstance(exception, Failing):
             return None
         failure = describe(request, exception)
-        template, context = form_page(request)
+        template, context = form_page(request, failure)
         answer = render(
             request, template, context | {"failure": failure, "form_token": new_token()}, status=failure.wording.status
         )
@@ -377,7 +422,8 @@ def log_trouble(error: DatabaseError) -> audit.Unavailable | None:
     return error
 
 
-def form_page(request: HttpRequest) -> tuple[str, dict[str, Any]]:
+def form_page(request: HttpRequest, failure: Failure) -> tuple[str, dict[str, Any]]:
     """Return the page to show a failure on: the form that was sent, or a page of its own."""
-    page: tuple[str, dict[str, Any]] = getattr(request, "form_page", ("errors/getscreen.html", {}))
+    own = "invitations/taken.html" if failure.is_taken else "errors/getscreen.html"
+    page: tuple[str, dict[str, Any]] = getattr(request, "form_page", (own, {}))
     return page

@@ -66,8 +66,9 @@ def move(invitation: Invitation, status: Status, *, at: datetime) -> Entry.Kind 
     invitation.closed_at = (invitation.closed_at or at) if status == Status.CLOSED else None
     if status == Status.WAITING:
         invitation.joined_at = invitation.active_at = None
-        # Whoever comes back waits anew, and nobody is with them.
-        invitation.taken_by, invitation.taken_by_name, invitation.taken_at = None, "", None
+        if old != Status.WAITING:  # whoever comes back waits anew, and nobody is with them
+            invitation.taken_by, invitation.taken_by_name, invitation.taken_at = None, "", None
+            invitation.connecting_at = None
         return Kind.LEFT if old in (Status.JOINED, Status.ACTIVE) else None
     if status == Status.JOINED:
         if old != Status.JOINED or invitation.joined_at is None:

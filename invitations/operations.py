@@ -10,7 +10,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
 from django.db import IntegrityError
 from django.utils import timezone
@@ -27,6 +28,16 @@ State = Operation.State
 Told = dict[str, Any]
 
 
+class Claim(Protocol):
+    """What an operation needs for itself on the invitation's row, in the transactions of intent and outcome."""
+
+    def refuse(self) -> ActionRefused | None: ...
+
+    def take(self) -> None: ...
+
+    def give_back(self) -> None: ...
+
+
 class Unrecorded(audit.Unavailable):
     """The intent is recorded and the vendor may have been called, but how it ended could not be recorded.
 
@@ -40,17 +51,25 @@ class Unrecorded(audit.Unavailable):
 
 @contextmanager
 def operation(
-    verb: str, *, by: User, account: str, invitation: Invitation | None = None, token: str = "", **facts: Any
+    verb: str,
+    *,
+    by: User,
+    account: str,
+    invitation: Invitation | None = None,
+    token: str = "",
+    claim: Claim | None = None,
+    **facts: Any,
 ) -> Iterator[Operation]:
     """Commit the intent, run the body, and record how it ended unless the body did (`succeed`).
 
     Raises SentTwice for a form token that was used, UnderWay while the same person's same operation on
-    the same invitation is still running, LimitReached if the policy allows no more now, Unavailable if
-    the intent cannot be recorded (in none of these is the body run) and Unrecorded if the outcome cannot.
+    the same invitation is still running, LimitReached if the policy allows no more now, what the `claim`
+    refuses, Unavailable if the intent cannot be recorded (in none of these is the body run) and Unrecorded
+    if the outcome cannot. The claim is taken with the intent, and given back with any outcome but success.
     """
-    op = begin(verb, by=by, account=account, invitation=invitation, token=token, **facts)
+    op = begin(verb, by=by, account=account, invitation=invitation, token=token, claim=claim, **facts)
     try:
-        with concluding(op):
+        with concluding(op, claim):
             yield op
     except (GetscreenError, ActionRefused) as error:
         error.reference = op.reference
@@ -60,30 +79,42 @@ def operation(
 
 
 @contextmanager
-def concluding(op: Operation) -> Iterator[None]:
+def concluding(op: Operation, claim: Claim | None = None) -> Iterator[None]:
     """Record whatever the body raises as the operation's outcome, and let it pass."""
+    end = partial(finish, op, claim=claim)
     try:
         yield
     except GetscreenError as error:
-        finish(op, State.UNKNOWN if error.may_have_acted else State.FAILED, up=facts_of(error))
+        end(State.UNKNOWN if error.may_have_acted else State.FAILED, up=facts_of(error))
         raise
     except ActionRefused as refusal:
-        finish(op, State.FAILED, facts={"refused": refusal.reason}, result=Result.DENIED)
+        end(State.FAILED, facts={"refused": refusal.reason}, result=Result.DENIED)
         raise
     except Exception as bug:
-        finish(op, State.UNKNOWN, facts={"error": type(bug).__name__})
+        end(State.UNKNOWN, facts={"error": type(bug).__name__})
         raise
 
 
-def begin(verb: str, *, by: User, account: str, invitation: Invitation | None, token: str, **facts: Any) -> Operation:
+def begin(
+    verb: str,
+    *,
+    by: User,
+    account: str,
+    invitation: Invitation | None,
+    token: str,
+    claim: Claim | None = None,
+    **facts: Any,
+) -> Operation:
     try:
         with audit.writing(durable=True):
             if invitation is not None:
                 refuse_while_running(verb, by=by, invitation=invitation)
             about = {"verb": verb, "by": by, "invitation": invitation, "token": token[:64]}
-            refusal = limits.take(verb, by=by, invitation=invitation)
+            refusal = (claim.refuse() if claim else None) or limits.take(verb, by=by, invitation=invitation)
             if refusal is None:
                 op = Operation.objects.create(reference=audit.new_reference(), account=account, **about, **facts)
+                if claim is not None:
+                    claim.take()
                 audit.record(f"invitation.{verb}", phase=Phase.INTENT, actor=by, up={"key": account}, **described(op))
             elif token and Operation.objects.filter(**about).exists():
                 raise SentTwice(invitation)  # the first sending took the last place: this one shows what it made
@@ -141,17 +172,29 @@ def succeed(op: Operation, *, phase: str = Phase.OUTCOME, up: Told | None = None
     close(op, State.OK, result=Result.OK, phase=phase, up=up, facts=facts)
 
 
-def finish(op: Operation, state: State, *, result: str = "", up: Told | None = None, facts: Told | None = None) -> None:
+def finish(
+    op: Operation,
+    state: State,
+    *,
+    result: str = "",
+    up: Told | None = None,
+    facts: Told | None = None,
+    claim: Claim | None = None,
+) -> None:
     """Record that it did not succeed, in a transaction of its own, twice tried if the database is busy."""
     try:
-        record_failure(op, state, result, up, facts)
+        record_failure(op, state, result, up, facts, claim)
     except audit.Unavailable:
-        record_failure(op, state, result, up, facts)
+        record_failure(op, state, result, up, facts, claim)
 
 
-def record_failure(op: Operation, state: State, result: str, up: Told | None, facts: Told | None) -> None:
+def record_failure(
+    op: Operation, state: State, result: str, up: Told | None, facts: Told | None, claim: Claim | None
+) -> None:
     with audit.writing():
         op.refresh_from_db(fields=["invitation"])  # a row that was rolled back is none
+        if claim is not None:
+            claim.give_back()
         if state == State.FAILED:
             op.token = ""  # nothing happened, so the same form may be sent again
             if (up or {}).get("class") == Unavailable.__name__:

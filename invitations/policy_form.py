@@ -48,6 +48,7 @@ class PolicyForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptabl
             "escalations_per_hour",
             "quiet_from",
             "quiet_until",
+            "orphaned_after_minutes",
             "fresh_factor_minutes",
             "connects_per_ten_minutes",
             "creates_per_hour",
@@ -82,6 +83,10 @@ class PolicyForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptabl
                 "for the client to check; it must be reachable from outside at PUBLIC_URL."
             ),
             "supporter_name": _("Of whoever has taken the client, else of who made the invitation. Never a user name."),
+            "orphaned_after_minutes": _(
+                "A client who waits for somebody who has done nothing for so long calls everybody again. Sessions that "
+                "run stay as they are. 0 waits for ever."
+            ),
             "fresh_factor_minutes": _(
                 "Whoever connects must have confirmed their second factor within so many minutes. 0 asks for no "
                 "confirmation."
@@ -96,7 +101,8 @@ class PolicyForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptabl
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.logo_before = self.instance.logo_digest
-        for name in (*SECONDS, "fresh_factor_minutes", "connects_per_ten_minutes", "creates_per_hour"):
+        minutes = ("orphaned_after_minutes", "fresh_factor_minutes")
+        for name in (*SECONDS, *minutes, "connects_per_ten_minutes", "creates_per_hour"):
             self.fields[name].validators.append(MaxValueValidator(MOST))
             self.fields[name].widget.attrs["max"] = MOST
 

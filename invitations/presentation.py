@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from invitations import links, phrases, unsettled, urgency
+from invitations import assignment, links, phrases, unsettled, urgency
 from invitations.messages import mask
 from invitations.models import Delivery, Entry, Invitation, Policy, Status
 from portal.accounts.access import Access
@@ -21,6 +22,14 @@ from portal.accounts.models import User
 def tag_of(*facts: object) -> str:
     """Return a polling tag: another one for other facts, and no secret."""
     return hashlib.blake2b("\x1f".join(map(str, facts)).encode(), digest_size=12).hexdigest()
+
+
+def time_of(at: datetime | None) -> str:
+    """Return the time of day, with the day if that is not today."""
+    if at is None:
+        return ""
+    local, now = timezone.localtime(at), timezone.localtime()
+    return date_format(local, "H:i" if local.date() == now.date() else "j M, H:i")
 
 
 WHY = {
@@ -52,7 +61,8 @@ class Row:
     def facts(self) -> tuple[object, ...]:
         """All that decides how the row looks to people with the same rights, under one policy."""
         values = vars(self.invitation)
-        return (*map(values.get, SHOWN), self.invitation.is_late, self.is_urgent, self.account, str(self.why_not))
+        by_time = (self.invitation.is_late, self.is_urgent, self.is_connecting)
+        return (*map(values.get, SHOWN), *by_time, self.account, str(self.why_not))
 
     @property
     def is_urgent(self) -> bool:
@@ -75,7 +85,7 @@ class Row:
         if self.why:
             return "disabled"
         is_waiting = self.invitation.status == Status.JOINED and not self.taken_by
-        return "signal" if is_waiting else "plain"
+        return "signal" if is_waiting or (self.is_taken_by_viewer and self.calls_holder) else "plain"
 
     @property
     def why(self) -> str | Promise:
@@ -130,8 +140,51 @@ class Row:
 
     @property
     def taken_by(self) -> str:
-        """Return who connected last, while that still matters."""
-        return "" if self.invitation.status == Status.WAITING else self.invitation.taken_by_name
+        """Return who has the client: whoever claimed or connected last, until the client leaves."""
+        return self.invitation.taken_by_name
+
+    @property
+    def taken_since(self) -> str:
+        return time_of(self.invitation.taken_at)
+
+    @property
+    def is_connecting(self) -> bool:
+        return assignment.is_connecting(self.invitation)
+
+    @property
+    def calls_holder(self) -> bool:
+        """Say whether the client waits for the one who has them: signal for that person, quiet for the others."""
+        return assignment.calls_holder(self.invitation) and not self.is_connecting
+
+    @property
+    def may_claim(self) -> bool:
+        return self.may.connect and self.is_manageable
+
+    @property
+    def may_give(self) -> bool:
+        """Say whether a client whom nobody has can be handed over, and whom somebody has by that person."""
+        return (self.may.connect or self.may.manage_any) and self.is_manageable
+
+    @property
+    def is_taken_by_viewer(self) -> bool:
+        return self.viewer is not None and self.invitation.taken_by_id == self.viewer.pk
+
+    @property
+    def is_taken_by_other(self) -> bool:
+        return bool(self.taken_by) and not self.is_taken_by_viewer
+
+    @property
+    def is_untaken_by_viewer(self) -> bool:
+        """Say whether there is something to take: also of what one was given and has not taken up yet."""
+        return not self.is_taken_by_viewer or self.invitation.taken_at is None
+
+    @property
+    def may_give_now(self) -> bool:
+        return self.may_give_any if self.is_taken_by_other else self.may_give
+
+    @property
+    def may_give_any(self) -> bool:
+        return self.may.manage_any and self.is_manageable
 
 
 @dataclass(frozen=True)
@@ -147,7 +200,41 @@ class Line:
     is_pending: bool = False
     again: int = 0  # the line of a mail that may be sent once more
 
+    @property
+    def icon(self) -> str:
+        return ICONS.get(self.kind, "info")
 
+
+HELD = {
+    Entry.Kind.TAKEN_OVER: gettext_lazy("From %(name)s"),
+    Entry.Kind.HANDED_OVER: gettext_lazy("To %(name)s"),
+    Entry.Kind.RELEASED: gettext_lazy("%(name)s had taken it"),
+    Entry.Kind.RETURNED: gettext_lazy("%(name)s was not there"),
+}
+ICONS = {
+    Entry.Kind.CREATED: "plus",
+    Entry.Kind.JOINED: "joined",
+    Entry.Kind.LEFT: "waiting",
+    Entry.Kind.CONNECTED: "session",
+    Entry.Kind.ACTIVE: "session",
+    Entry.Kind.CLOSED: "closed",
+    Entry.Kind.CLOSED_OUTSIDE: "closed",
+    Entry.Kind.EXPIRED: "closed",
+    Entry.Kind.RENAMED: "pencil",
+    Entry.Kind.NOTED: "note",
+    Entry.Kind.CLAIMED: "hand",
+    Entry.Kind.TAKEN_OVER: "hand",
+    Entry.Kind.HANDED_OVER: "hand",
+    Entry.Kind.RELEASED: "undo",
+    Entry.Kind.RETURNED: "undo",
+    Entry.Kind.SHARED: "mail",
+    Entry.Kind.NOT_SENT: "warning",
+    Entry.Kind.CONTINUED: "phone",
+    Entry.Kind.EXTENDED: "clock",
+    Entry.Kind.STILL: "check",
+    Entry.Kind.ESCALATED: "bell",
+    "unsettled": "unknown",
+}
 MARKS = {
     Entry.Kind.JOINED: "signal",
     Entry.Kind.ESCALATED: "signal",
@@ -222,6 +309,8 @@ def detail_of(entry: Entry) -> str:
         return _("First seen by the portal, up to %(seconds)s s after it happened") % {"seconds": entry.precision}
     if entry.kind == Entry.Kind.CREATED and entry.detail:
         return _("With ticket %(ticket)s") % {"ticket": entry.detail}
+    if entry.kind in HELD and entry.detail:
+        return HELD[Entry.Kind(entry.kind)] % {"name": entry.detail}
     return entry.detail
 
 

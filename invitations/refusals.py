@@ -132,3 +132,18 @@ class Mismatch(ActionRefused):
 
     reason = "unknown_invitation"
     status = 404
+
+
+class Taken(ActionRefused):
+    """A colleague has taken care of the client, connects at this moment, or was given the client just now."""
+
+    def __init__(self, invitation: Invitation, *, is_connecting: bool) -> None:
+        self.reason = "connecting" if is_connecting else "taken" if invitation.taken_at else "handed_over"
+        super().__init__(invitation)
+
+
+class CannotTake(ActionRefused):
+    """The person to whom the client was to be handed over may not connect, or may not see the invitation."""
+
+    reason = "cannot_take"
+    status = 422

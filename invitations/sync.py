@@ -26,6 +26,7 @@ from django.utils import timezone
 
 from invitations import adoption, observations, operations, rhythm, settling, urgency
 from invitations.models import (
+    CONNECTING_FOR,
     LATE_AFTER,
     NAME_LENGTH,
     RECENTLY_CLOSED,
@@ -223,10 +224,11 @@ def time_has_passed(before: datetime | None, now: datetime) -> bool:
         return False
     left = Q(status=Status.CLOSED, closed_at__gte=before - RECENTLY_CLOSED, closed_at__lt=now - RECENTLY_CLOSED)
     late = Q(status=Status.WAITING, created_at__gte=before - LATE_AFTER, created_at__lt=now - LATE_AFTER)
+    died = Q(connecting_at__gte=before - CONNECTING_FOR, connecting_at__lt=now - CONNECTING_FOR)
     old = Operation.objects.unsettled().filter(
         started_at__gte=before - UNSETTLED_ON_BOARD, started_at__lt=now - UNSETTLED_ON_BOARD
     )
-    if Invitation.objects.filter(left | late).exists() or old.exists():
+    if Invitation.objects.filter(left | late | died).exists() or old.exists():
         return True
     return urgency.has_become_urgent(before, now)
 

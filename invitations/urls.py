@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from invitations import branding, exports, join, note_views, share_views, views
+from invitations import branding, claim_views, exports, join, note_views, share_views, sign_out, views
 from invitations.alerts import alerts
 
 urlpatterns = [
@@ -14,6 +14,9 @@ urlpatterns = [
     path("invitations/<slug:public_id>/", views.detail, name="invitation"),
     path("invitations/<slug:public_id>/live/", views.live, name="invitation_live"),
     path("invitations/<slug:public_id>/connect/", views.connect, name="invitation_connect"),
+    path("invitations/<slug:public_id>/claim/", claim_views.claim, name="invitation_claim"),
+    path("invitations/<slug:public_id>/release/", claim_views.release, name="invitation_release"),
+    path("invitations/<slug:public_id>/hand-over/", claim_views.hand_over, name="invitation_hand_over"),
     path("invitations/<slug:public_id>/close/", views.close, name="invitation_close"),
     path("invitations/<slug:public_id>/rename/", views.rename, name="invitation_rename"),
     path("invitations/<slug:public_id>/preview/", views.preview, name="invitation_preview"),
@@ -26,6 +29,7 @@ urlpatterns = [
     path("invitations/<slug:public_id>/share/", share_views.share, name="invitation_share"),
     path("invitations/<slug:public_id>/share/mail/", share_views.mail, name="invitation_mail"),
     path("invitations/<slug:public_id>/evidence/", exports.evidence, name="invitation_evidence"),
+    path("sign-out/", sign_out.page, name="sign_out"),
     path("history/", views.history, name="history"),
     path("history/export/", exports.history, name="history_export"),
     path("join/", join.start, name="join"),

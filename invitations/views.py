@@ -85,7 +85,7 @@ def board_rows(request: SignedInRequest) -> HttpResponse:
 def board_waiting(request: SignedInRequest) -> HttpResponse:
     """Who waits for a person, for pages that nobody looks at now: to count and to call, nothing to render."""
     shown = board_for(request)
-    tag = tag_of("waiting", shown.tag)
+    tag = tag_of("waiting", shown.tag, request.user.pk)  # some wait for one person alone
     return polled(request, tag, lambda: JsonResponse(shown.waiting), for_any_release=True)
 
 
@@ -218,6 +218,7 @@ def connect(request: SignedInRequest, public_id: str) -> HttpResponse:
         by=request.user,
         record=RECORD_CHOICES.get(request.POST.get("record", "")),
         token=sound(request.POST.get("token", "")),
+        take_over=request.POST.get("take_over", ""),
     )
     return OneTimeRedirect(link)
 

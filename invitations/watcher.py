@@ -15,7 +15,7 @@ from django.conf import settings
 from django.db import close_old_connections, connection
 from django.utils import timezone
 
-from invitations import operations, outbox, rhythm, sync, webhooks
+from invitations import operations, orphans, outbox, rhythm, sync, webhooks
 from invitations.escalation import Escalator
 from invitations.models import Snapshot
 from portal.accounts import sessions
@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 RECOVER_EVERY = 15.0  # seconds
 TIDY_EVERY = 3600.0  # seconds
+ORPHANS_EVERY = 15.0  # seconds
 ENOUGH_FAILURES = 5  # rounds, until another process may try
 
 
@@ -42,6 +43,7 @@ class Watcher:
         self.sessions_due = tending.Due(TIDY_EVERY)
         self.escalator = Escalator()
         self.snapshot: Snapshot | None = None  # as the last tick has left it
+        self.orphans_due = tending.Due(ORPHANS_EVERY)
 
     def start(self) -> None:
         self.thread.start()
@@ -68,7 +70,15 @@ class Watcher:
 
         Then call others to clients whom nobody takes.
         """
-        steps = (rhythm.here.write, self.recover, self.tidy, tending.tend, self.look, self.escalate)
+        steps = (
+            rhythm.here.write,
+            self.recover,
+            self.tidy,
+            tending.tend,
+            self.look,
+            self.return_orphans,
+            self.escalate,
+        )
         for step in (close_old_connections, *steps):
             try:
                 step()
@@ -86,6 +96,10 @@ class Watcher:
             sessions.remove_old()
             outbox.remove_old()
             webhooks.reseal()
+
+    def return_orphans(self) -> None:
+        if self.orphans_due.now() and time.monotonic() >= self.stepped_back_until and self.lease.take():
+            orphans.return_orphans()
 
     def look(self) -> None:
         # The lease is asked for at every tick, whoever has it: that is also how its holder keeps it.

@@ -3,6 +3,7 @@
 from django.contrib import admin
 from django.urls import include, path
 
+from invitations import sign_out
 from portal import self_check, views
 from portal.accounts import access, roles
 from portal.audit import export_page
@@ -14,6 +15,7 @@ urlpatterns = [
     path("audit/verify/", access.require(roles.AUDIT_ALL)(audit.verify), name="audit_verify"),
     path("audit/<int:seq>/", access.require(*access.AUDIT)(audit.event), name="audit_event"),
     path("audit/export/", access.require(roles.AUDIT_ALL)(export_page.export), name="audit_export"),
+    path("accounts/logout/", sign_out.ask_first, name="account_logout"),  # knows of clients, unlike accounts
     path("accounts/", include("portal.accounts.urls")),
     path("admin/self-check/", admin.site.admin_view(self_check.page), name="self_check"),
     path("admin/", admin.site.urls),

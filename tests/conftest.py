@@ -34,6 +34,7 @@ POLICY_LIMITS = {
     "escalate_webhook_seconds": "120",
     "escalate_mail_seconds": "300",
     "escalations_per_hour": "30",
+    "orphaned_after_minutes": "15",
 }
 
 

@@ -38,6 +38,8 @@ board/waiting/                                            GET   302  403  200  2
 board/waiting/                                            POST  302  405  405  405  405  405  405  405
 board/alerts/                                             GET   302  405  405  405  405  405  405  405
 board/alerts/                                             POST  302  403  302  302  302  302  302  302
+sign-out/                                                 GET   302  302  302  302  302  302  302  302
+sign-out/                                                 POST  302  302  302  302  302  302  302  302
 history/                                                  GET   302  403  200  200  200  200  200  200
 history/                                                  POST  302  405  405  405  405  405  405  405
 history/export/                                           GET   302  405  405  405  405  405  405  405
@@ -60,6 +62,12 @@ invitations/<slug:public_id>/connect/                     GET   302  405  405  4
 invitations/<slug:public_id>/connect/                     POST  302  403  303  303  303  403  303  303
 invitations/<slug:public_id>/rename/                      GET   302  403  200  403  200  403  200  200
 invitations/<slug:public_id>/rename/                      POST  302  403  302  403  302  403  302  302
+invitations/<slug:public_id>/claim/                       GET   302  403  200  200  200  403  200  200
+invitations/<slug:public_id>/claim/                       POST  302  403  302  302  302  403  302  302
+invitations/<slug:public_id>/release/                     GET   302  405  405  405  405  405  405  405
+invitations/<slug:public_id>/release/                     POST  302  403  302  302  302  403  302  302
+invitations/<slug:public_id>/hand-over/                   GET   302  403  200  200  200  403  200  200
+invitations/<slug:public_id>/hand-over/                   POST  302  403  422  422  422  403  422  422
 invitations/<slug:public_id>/close/                       GET   302  403  200  403  200  403  200  200
 invitations/<slug:public_id>/close/                       POST  302  403  302  403  302  403  302  302
 invitations/<slug:public_id>/note/                        GET  302  403  200  200  200  403  200  200
@@ -327,6 +335,8 @@ HERE = "invitations/<slug:public_id>/"
 NEEDS = {
     "invitations/new/": {roles.CREATE},
     f"{HERE}connect/": {roles.CONNECT},
+    f"{HERE}claim/": {roles.CONNECT},
+    **{f"{HERE}{part}/": {roles.CONNECT, roles.MANAGE_ANY} for part in ("release", "hand-over")},
     **{f"{HERE}{part}/": {roles.MANAGE_OWN, roles.MANAGE_ANY} for part in ("rename", "close")},
     **{f"{HERE}{part}/": {roles.CONNECT, roles.MANAGE_OWN, roles.MANAGE_ANY} for part in ("note", "outcome")},
     **{f"{HERE}{part}/": {roles.SEE_CODES} for part in ("preview", "copied", "qr")},
@@ -417,6 +427,7 @@ class Cast:
         """The address filled in with things that exist, for each ownership."""
         if "invitation" in route and not Invitation.objects.exists():
             self.invite()
+        Invitation.objects.update(taken_by=None, taken_by_name="", taken_at=None)  # whoever was here before
         if "<int:seq>" in route:
             events = [audit.record("signout", actor=owner) for owner in self.owners(who)]
             return [f"/{route}".replace("<int:seq>", str(event.seq)) for event in events]
@@ -523,7 +534,7 @@ def test_without_a_role_one_cannot_learn_which_invitations_exist(cast, route, me
 
 @pytest.mark.parametrize("route", [route for route in EVERY if "<slug:public_id>" in route])
 def test_an_invitation_that_does_not_exist_is_404(cast, route):
-    method = "POST" if route.endswith(("connect/", "copied/", "evidence/")) else "GET"
+    method = "POST" if route.endswith(("connect/", "release/", "copied/", "evidence/")) else "GET"
     answer = send(cast.browser("root"), method, f"/{route}".replace("<slug:public_id>", "nothing-there"))
     assert answer.status_code == 404
 

@@ -27,7 +27,6 @@ urlpatterns = [
     path("signed-out/", provider.signed_out, name="signed_out"),
     path("waiting/", provider.waiting, name="account_waiting"),
     path("keys/", views.keys, name="keys"),
-    path("logout/", allauth.logout, name="account_logout"),
     path("signup/", signup, name="account_signup"),
     path("inactive/", allauth.account_inactive, name="account_inactive"),
     path("reauthenticate/", views.recorded(factors.Confirm.as_view()), name="account_reauthenticate"),

@@ -197,6 +197,23 @@ KINDS: dict[str, Kind] = {
         _("sent a test to %(target)s"),
         _("could not send a test to %(target)s: %(trouble)s"),
     ),
+    "invitation.claim": Kind(
+        _("Client claimed"), _("takes care of %(target)s"), _("tried to claim %(target)s, whom somebody else has")
+    ),
+    "invitation.take_over": Kind(_("Client taken over"), _("took %(target)s over from %(holder)s")),
+    "invitation.hand_over": Kind(
+        _("Client handed over"),
+        _("handed %(target)s over to %(to)s"),
+        _("tried to hand over %(target)s, whom somebody else has"),
+    ),
+    "invitation.release": Kind(
+        _("Client released"),
+        _("gave %(target)s back to the queue"),
+        _("tried to give back %(target)s, whom somebody else has"),
+    ),
+    "invitation.return": Kind(
+        _("Client returned"), _("returned %(target)s to the queue, because %(holder)s was not there")
+    ),
     "history.exported": Kind(
         _("History exported"), _("exported %(rows)s closed invitations"), _("began to export closed invitations")
     ),

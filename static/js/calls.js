@@ -36,18 +36,22 @@ function call(count, joined, urgent, isCut) {
   document.dispatchEvent(new CustomEvent("portal:news", { detail: { news, urgent } }));
 }
 
+// Whoever is given a client is called once more, though the client has joined before.
 const clientOf = (row) => {
-  const link = row.querySelector("h3 a");
-  return { id: row.id.replace(/^inv-/, ""), since: Number(row.dataset.joinedAt), name: link.textContent, url: link.getAttribute("href") };
+  const link = row.querySelector("h3 a"), given = row.matches(".is-given") ? "-given" : "";
+  return { id: row.id.replace(/^inv-/, "") + given, since: Number(row.dataset.joinedAt), name: link.textContent, url: link.getAttribute("href") };
 };
 
+// What counts for everybody is the server's number; who waits for this person alone is counted here.
 function look(mayAsk) {
   const watched = document.querySelector("[data-needs]:not(link)");
   if (!watched || document.hidden) return;
-  const count = Number(watched.dataset.needs) || 0;
+  const rows = [...document.querySelectorAll('#board .row[data-status="1"]:not(.is-taken)')];
+  const count = (Number(watched.dataset.needs) || 0) + rows.filter((row) => row.matches(".is-given")).length;
+  const isWhole = watched.id === "board" && !/[?&](f|q|page)=/.test(watched.getAttribute("hx-get"));
   mark(count);
-  const rows = [...document.querySelectorAll('#board .row[data-status="1"]')];
-  if (watched.id === "board" && rows.length === count) call(count, ...["[data-joined-at]:not(.is-taken)", ".is-urgent"].map((which) => rows.filter((row) => row.matches(which)).map(clientOf)));
+  const sorts = ["[data-joined-at]", ".is-urgent"].map((which) => rows.filter((row) => row.matches(which)).map(clientOf));
+  if (isWhole && rows.length === count) call(count, ...sorts);
   else if (mayAsk) document.dispatchEvent(new CustomEvent("portal:unlisted"));
 }
 

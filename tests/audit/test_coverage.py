@@ -41,6 +41,8 @@ FORMS: dict[str, tuple[dict[str, str], dict[str, str]]] = {
     f"{MESSAGE}add/": (A_MESSAGE | {"language": "fr"}, A_MESSAGE | {"body": "{0}"}),
     f"{MESSAGE}<path:object_id>/change/": (A_MESSAGE, A_MESSAGE | {"body": ""}),
     f"{MESSAGE}<path:object_id>/delete/": ({"post": "yes"}, {}),
+    f"{HERE}claim/": ({}, {}),
+    f"{HERE}hand-over/": ({"to": "person-<id>"}, {"to": "person-0"}),
     "audit/export/": ({"form": "jsonl"}, {"form": "?"}),
     f"{HERE}copied/": ({"what": "code"}, {"what": "everything"}),
     "accounts/login/": ({"login": "tom", "password": PASSWORD}, {"login": "tom", "password": "wrong"}),
@@ -89,6 +91,8 @@ board/waiting/                                           GET
 board/waiting/                                           POST
 board/alerts/                                            GET
 board/alerts/                                            POST
+sign-out/                                                GET
+sign-out/                                                POST allowed=signout:ok
 history/                                                 GET
 history/                                                 POST
 audit/                                                   GET  allowed=audit.viewed:ok
@@ -128,6 +132,12 @@ invitations/<slug:public_id>/rename/                     POST
     refused=invitation.rename:?,invitation.rename:failed
     silent=invitation.rename:?,invitation.rename:unknown
     allowed=invitation.rename:?,invitation.rename:ok
+invitations/<slug:public_id>/claim/                      GET
+invitations/<slug:public_id>/claim/                      POST allowed=invitation.claim:ok
+invitations/<slug:public_id>/release/                    GET
+invitations/<slug:public_id>/release/                    POST
+invitations/<slug:public_id>/hand-over/                  GET
+invitations/<slug:public_id>/hand-over/                  POST allowed=invitation.hand_over:ok
 invitations/<slug:public_id>/close/                      GET
 invitations/<slug:public_id>/close/                      POST
     refused=invitation.close:?,invitation.close:failed
@@ -413,7 +423,9 @@ class Visit:
             browser.force_login(person)
         after = Event.objects.count()
         if self.method == "POST":
-            answer = browser.post(self.path, FORMS.get(self.route, ({}, {}))[form])
+            fields = FORMS.get(self.route, ({}, {}))[form]
+            somebody = str(self.cast.somebody.pk)
+            answer = browser.post(self.path, {name: text.replace("<id>", somebody) for name, text in fields.items()})
         else:
             answer = browser.get(self.path)
         b"".join(answer)  # what is streamed is told when it is sent

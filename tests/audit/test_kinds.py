@@ -22,6 +22,7 @@ TILDA = {
 }
 FIELDS = {"facts": {"fields": ["email"]}, "details": {"changes": {"email": ["a@example.org", "b@example.org"]}}}
 RENAMED = {**TILDA, "details": {"name": "Tilda B."}}
+HELD = {**TILDA, "details": {"holder": "Joss Imre"}}
 LOST = {"class": "Unavailable", "method": "support/list", "status": None, "reason": "no connection"}
 REFUSED = {"class": "Malformed", "method": "support/connect", "status": 200, "reason": "a link we do not trust"}
 OK, DENIED, FAILED, UNKNOWN = Result.OK, Result.DENIED, Result.FAILED, Result.UNKNOWN
@@ -93,6 +94,11 @@ FIXTURES: dict[str, tuple[Fixture, tuple[str, ...]]] = {
     "invitation.rename": (RENAMED, (DENIED, FAILED, UNKNOWN, OK)),
     "invitation.close": (TILDA, (DENIED, FAILED, UNKNOWN, OK)),
     "invitation.noted": ({**TILDA, "facts": {"fields": ["note", "ticket"]}}, (OK,)),
+    "invitation.claim": (TILDA, (DENIED, OK)),
+    "invitation.take_over": (HELD, (OK,)),
+    "invitation.hand_over": ({**TILDA, "facts": {"recipient": "person"}, "details": {"to": "Joss"}}, (DENIED, OK)),
+    "invitation.release": (HELD, (DENIED, OK)),
+    "invitation.return": ({**HELD, "facts": {"reason": "away"}}, (OK,)),
     "invitation.preview": ({**TILDA, "up": {}}, (FAILED, OK)),
     "invitation.revealed": ({**TILDA, "facts": {"what": "code"}}, (OK,)),
     "join.continued": ({**TILDA, "facts": {"language": "de"}}, (OK,)),

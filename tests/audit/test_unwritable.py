@@ -17,7 +17,7 @@ from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connection, connections
 from django.utils import timezone
 
-from invitations import actions, operations, sync
+from invitations import actions, operations, orphans, sync
 from invitations.models import Invitation, Operation, Policy
 from portal import audit
 from portal.accounts import roles
@@ -344,12 +344,15 @@ def test_an_outcome_that_cannot_be_recorded_stays_open_until_it_is_settled(
         full_after_the_intent(patch)
         with pytest.raises(operations.Unrecorded):
             FAILING_LATER[verb](agent, row)
-    row.refresh_from_db()
-    assert (row.status, row.client_name, row.taken_by_id) == before
     op = Operation.objects.get()
     assert op.state == Operation.State.PENDING
-    Operation.objects.update(started_at=timezone.now() - timedelta(minutes=5))
+    early = timezone.now() - timedelta(minutes=5)
+    Operation.objects.update(started_at=early)
+    Invitation.objects.filter(connecting_at__isnull=False).update(connecting_at=early, taken_at=early)
     assert operations.abandon_interrupted() == 1
+    assert orphans.return_orphans() == (verb == "connect")
+    row.refresh_from_db()
+    assert (row.status, row.client_name, row.taken_by_id) == before
     look()
     found = [(event.kind, event.phase, event.result) for event in Event.objects.order_by("seq")]
     assert (f"invitation.{verb}", "intent", "") in found

@@ -154,7 +154,7 @@ def test_a_colleague_who_connects_meanwhile_stays_named(agent, lead, vendor, loo
     look()
 
     def lead_is_quicker():
-        actions.connect(invitation=known(number), by=lead)
+        actions.connect(invitation=known(number), by=lead, take_over=str(agent.pk))
         vendor.fail("connect", "status_400")
 
     vendor.after("info", lead_is_quicker)

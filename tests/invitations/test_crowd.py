@@ -25,4 +25,6 @@ def test_people_and_watchers_at_once_lose_nothing(tmp_path):
     assert report["seen"]["look"] > 1
     assert report["seen"]["work"] > 1
     assert report["events"] > 2 * report["seen"]["work"]
+    assert report["duels"] == [["told of True", "won"]] * len(report["duels"]), "two at once: one wins, alone"
+    assert report["links"] == len(report["duels"]) / 2, "the vendor heard of no loser"
     assert (report["faults"], report["pending"]) == ([], 0)

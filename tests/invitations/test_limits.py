@@ -68,7 +68,7 @@ def test_the_refusal_is_one_event_per_window_and_no_other(agent, colleague, brow
     for person in (agent, colleague):
         browser = browser_of(person)
         for _ in range(4):
-            browser.post(f"/invitations/{client.public_id}/connect/")
+            browser.post(f"/invitations/{client.public_id}/connect/", {"take_over": str(agent.pk)})
     assert refusals() == [f"user:{agent.pk}", f"user:{colleague.pk}"]
     event = Event.objects.filter(kind="limit.reached").first()
     assert event.result == "denied"

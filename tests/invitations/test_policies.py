@@ -17,7 +17,6 @@ NOT_YET = {  # what nothing acts on yet stands on no page
     "visibility",
     "is_private_allowed",
     "expires_after_hours",
-    "orphaned_after_minutes",
     "long_session_hours",
 }
 NAME = "Quillmere & Söhne"
