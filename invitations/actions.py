@@ -14,7 +14,7 @@ from typing import Any
 from django.core.exceptions import PermissionDenied
 from django.utils import timezone
 
-from invitations import adoption, observations
+from invitations import adoption, observations, teams
 from invitations.models import Entry, Invitation, Operation, Policy, Snapshot, Status
 from invitations.operations import facts_of, operation, succeed, targeted
 from invitations.refusals import (
@@ -57,8 +57,19 @@ def may_manage(user: User, invitation: Invitation) -> bool:
     return user.has_perm(roles.MANAGE_OWN) and invitation.is_owned_by(user)
 
 
-def create(*, by: User, client_name: str = "", ticket: str = "", note: str = "", token: str = "") -> Invitation:
+def create(
+    *,
+    by: User,
+    client_name: str = "",
+    ticket: str = "",
+    note: str = "",
+    token: str = "",
+    team: int | None = None,
+    is_private: bool = False,
+) -> Invitation:
     """Create an invitation. The same form (`token`) sent twice returns the same invitation.
+
+    It belongs to `team`, one of the person's own, else to their only one or the one they used last.
 
     A create that may have reached the vendor is never sent again: it is looked for in the list,
     now and by the watcher later.
@@ -68,11 +79,15 @@ def create(*, by: User, client_name: str = "", ticket: str = "", note: str = "",
     client = configured.client()
     if token and (twin := Operation.objects.filter(by=by, verb="create", token=token).first()):
         return result_of(twin)
-    if not ticket and Policy.load().is_ticket_required:
+    policy = Policy.load()
+    if not ticket and policy.is_ticket_required:
         raise TicketMissing
+    if is_private and not policy.is_private_allowed:
+        raise PermissionDenied
+    belongs = {"team_id": teams.chosen(by, team), "is_private": is_private}
     refuse_without_quota(by)
     known = list(Invitation.objects.of_account(client.fingerprint).open().values_list("vendor_id", flat=True))
-    facts: dict[str, Any] = {"client_name": client_name, "ticket": ticket, "note": note, "known_ids": known}
+    facts: dict[str, Any] = {"client_name": client_name, "ticket": ticket, "note": note, "known_ids": known} | belongs
     try:
         with operation("create", by=by, account=client.fingerprint, token=token, **facts) as op:
             return call_create(client, op)

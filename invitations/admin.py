@@ -4,7 +4,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib import admin
-from django.db.models import Model
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from invitations.models import Invitation, Policy, Snapshot
 from invitations.policy_form import PolicyForm
+from invitations.team_admin import TeamAdmin  # noqa: F401  # registers itself
 from portal.accounts.admin import AuditedAdmin, Changes
 
 
@@ -23,6 +24,7 @@ class PolicyAdmin(AuditedAdmin):
     readonly_fields = ("second_factor", "logo_now")
     fieldsets = (
         (_("Clients"), {"fields": ("recording", "previews", "is_ticket_required")}),
+        (_("Who sees what"), {"fields": ("visibility", "is_private_allowed")}),
         (_("Second factor"), {"fields": ("second_factor", "fresh_factor_minutes")}),
         (
             _("Limits"),
@@ -89,6 +91,7 @@ class InvitationAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not subscr
         "created_by_name",
         "taken_by_name",
         "ticket",
+        "team",
         "created_at",
         "closed_at",
     )
@@ -97,6 +100,10 @@ class InvitationAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not subscr
     exclude = ("code", "invite_url")
     list_select_related = False
     actions = None
+
+    def get_queryset(self, request: Any) -> QuerySet[Invitation]:
+        """Whoever opens the administration sees every one; who that is, one place decides."""
+        return Invitation.objects.visible_to(request.user).select_related("team")
 
     # Superusers have every permission: without these they could rewrite what the vendor knows better.
     def has_add_permission(self, request: HttpRequest) -> bool:

@@ -84,7 +84,8 @@ def begin(verb: str, *, by: User, account: str, invitation: Invitation | None, t
             refusal = limits.take(verb, by=by, invitation=invitation)
             if refusal is None:
                 op = Operation.objects.create(reference=audit.new_reference(), account=account, **about, **facts)
-                audit.record(f"invitation.{verb}", phase=Phase.INTENT, actor=by, up={"key": account}, **described(op))
+                told = {"phase": Phase.INTENT, "actor": by, "up": {"key": account}, "facts": belongs_to(op)}
+                audit.record(f"invitation.{verb}", **told, **described(op))
             elif token and Operation.objects.filter(**about).exists():
                 raise SentTwice(invitation)  # the first sending took the last place: this one shows what it made
     except IntegrityError:
@@ -105,11 +106,18 @@ def refuse_while_running(verb: str, *, by: User, invitation: Invitation) -> None
 def described(op: Operation) -> dict[str, Any]:
     """Return what an operation's events share: its reference, its target, and what somebody typed."""
     typed = {"ticket": op.ticket, "note": op.note, "name": op.client_name if op.verb == "rename" else ""}
+    if op.team is not None:
+        typed["team"] = op.team.name
     if op.invitation is None:
         about: dict[str, Any] = {"target_type": "invitation", "target_label": op.client_name, "details": typed}
     else:
         about = targeted(op.invitation, **{name: text for name, text in typed.items() if text})
     return about | {"reference": op.reference}
+
+
+def belongs_to(op: Operation) -> Told:
+    """Return what an intent to create says for ever of who will see the invitation, where not everybody does."""
+    return {name: value for name, value in {"team": op.team_id, "private": op.is_private}.items() if value}
 
 
 def targeted(invitation: Invitation, **details: Any) -> dict[str, Any]:
@@ -146,7 +154,7 @@ def finish(op: Operation, state: State, *, result: str = "", up: Told | None = N
 
 def record_failure(op: Operation, state: State, result: str, up: Told | None, facts: Told | None) -> None:
     with audit.writing():
-        op.refresh_from_db(fields=["invitation"])  # a row that was rolled back is none
+        op.refresh_from_db(fields=["invitation", "team"])  # a row that was rolled back is none; so is a deleted team
         if state == State.FAILED:
             op.token = ""  # nothing happened, so the same form may be sent again
             if (up or {}).get("class") == Unavailable.__name__:
@@ -163,7 +171,7 @@ def close(op: Operation, state: State, *, result: str, phase: str, up: Told | No
     told = {"key": op.account, "ms": op.milliseconds} | (up or {})
     op.state = state
     op.finished_at = timezone.now()
-    op.save()
+    op.save(update_fields=["state", "finished_at", "token", "invitation"])  # its team may be gone
     if state == State.UNKNOWN or phase == Phase.RECONCILED:
         Snapshot.bump()  # boards show what nobody knows, until it is known
     audit.record(

@@ -35,6 +35,8 @@ class PolicyForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptabl
             "recording",
             "previews",
             "is_ticket_required",
+            "visibility",
+            "is_private_allowed",
             "fresh_factor_minutes",
             "connects_per_ten_minutes",
             "creates_per_hour",
@@ -44,6 +46,16 @@ class PolicyForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptabl
             "recording": _("Whether Getscreen records sessions. Each connection says so before it begins."),
             "previews": _("Small pictures of clients' desktops. Each look is an event of the audit log."),
             "is_ticket_required": _("No invitation is made without the number of a ticket."),
+            "visibility": _(
+                "With own teams: people see what belongs to their teams, what they made or have taken themselves, and "
+                "what belongs to no team, such as invitations made outside the portal. Whoever may see the whole audit "
+                "log or administers sees everything."
+            ),
+            "is_private_allowed": _(
+                "Whoever makes an invitation may tick it as private: then only they, whoever has taken it and the "
+                "leads of its team see it, beside those who see everything. If you switch this off, private ones are "
+                "seen like any other."
+            ),
             "fresh_factor_minutes": _(
                 "Whoever connects must have confirmed their second factor within so many minutes. 0 asks for no "
                 "confirmation."

@@ -24,7 +24,12 @@ from portal.getscreen.simulator import Simulator
 
 PASSWORD = "correct horse battery staple"
 # What the form of the policy sends beside what a test is about.
-POLICY_LIMITS = {"fresh_factor_minutes": "0", "connects_per_ten_minutes": "20", "creates_per_hour": "60"}
+POLICY_LIMITS = {
+    "fresh_factor_minutes": "0",
+    "connects_per_ten_minutes": "20",
+    "creates_per_hour": "60",
+    "visibility": "everyone",
+}
 
 
 def whole_log() -> str:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import ClassVar
 
 from django.db import models
-from django.db.models import F
+from django.db.models import Exists, F, QuerySet, Subquery, Value
+from django.db.models.functions import Coalesce
 from django.utils.translation import gettext_lazy as _
 
+from invitations.models.policy import Policy
+from portal.accounts.models import Team
 from portal.prepared import ByKey
 
 
@@ -35,6 +38,10 @@ class Snapshot(models.Model):
     watched_at = models.DateTimeField(null=True)  # when a browser last polled, as far as written
     lease_token = models.CharField(max_length=32, blank=True)
     lease_until = models.DateTimeField(null=True)
+    # Read along by `load`, so that a poll asks nothing more: what the policy says about who sees what, and of whom.
+    visibility: str = Policy.Visibility.EVERYONE
+    is_private_allowed: bool = False
+    has_teams: bool = False
 
     class Meta:
         default_permissions: ClassVar[tuple[str, ...]] = ()
@@ -45,7 +52,7 @@ class Snapshot(models.Model):
     @classmethod
     def load(cls) -> Snapshot:
         """Return the one row, made by the first who asks. Every request and every poll comes here."""
-        return snapshots.get(1) or cls.objects.get_or_create(pk=1)[0]
+        return snapshots.get(1) or snapshots.get(cls.objects.get_or_create(pk=1)[0].pk) or cls()
 
     @classmethod
     def bump(cls) -> int:
@@ -57,4 +64,14 @@ class Snapshot(models.Model):
         return cls.load().revision
 
 
-snapshots = ByKey(Snapshot.objects.all)
+def with_policy() -> QuerySet[Snapshot]:
+    """The snapshot with what the policy says about who sees what; until there is a policy, what it begins with."""
+    policy = Policy.objects.filter(pk=1)
+    return Snapshot.objects.annotate(
+        visibility=Coalesce(Subquery(policy.values("visibility")), Value(Policy.Visibility.EVERYONE.value)),
+        is_private_allowed=Coalesce(Subquery(policy.values("is_private_allowed")), Value(value=False)),
+        has_teams=Exists(Team.objects.order_by()),
+    )
+
+
+snapshots = ByKey(with_policy)

@@ -46,7 +46,14 @@ def last(kind):
 
 
 def test_only_what_administrators_need_is_there():
-    assert {model.__name__ for model in site.site._registry} == {"User", "Group", "Event", "Policy", "Invitation"}
+    assert {model.__name__ for model in site.site._registry} == {
+        "User",
+        "Group",
+        "Event",
+        "Policy",
+        "Invitation",
+        "Team",
+    }
 
 
 def test_the_door_is_the_portal_s(anonymous, db):
