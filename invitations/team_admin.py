@@ -55,8 +55,8 @@ class TeamForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable 
 
     def clean_name(self) -> str:
         name = one_line(self.cleaned_data["name"])
-        if not name:
-            raise ValidationError(_("Use visible characters."))
+        if not any(map(str.isalnum, name)):
+            raise ValidationError(_("Use a letter or a digit at least."))
         return name
 
 
@@ -83,6 +83,9 @@ class TeamAdmin(AuditedAdmin):
     def leads(self, team: Team) -> str:
         names = sorted(row.user.display_name for row in team.memberships.all() if row.is_lead)
         return ", ".join(names) or str(_("Nobody"))
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
+        return super().changelist_view(request, {"title": _("Teams")} | (extra_context or {}))
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         form: Any = super().get_form(request, obj, change=change, **kwargs | {"fields": ("name",)})

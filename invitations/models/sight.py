@@ -8,7 +8,7 @@ may see the whole audit log or administers sees everything.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from django.db.models import Q
 
@@ -22,8 +22,11 @@ if TYPE_CHECKING:
 class Rules(Protocol):
     """What the policy says about it: a policy, or a snapshot, which reads it along."""
 
-    visibility: str
-    is_private_allowed: bool
+    @property
+    def visibility(self) -> Any: ...
+
+    @property
+    def is_private_allowed(self) -> Any: ...
 
 
 @dataclass(frozen=True)

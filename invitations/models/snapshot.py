@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from django.db import models
-from django.db.models import Exists, F, QuerySet, Subquery, Value
-from django.db.models.functions import Coalesce
+from django.db.models import Exists, F, QuerySet, Subquery
 from django.utils.translation import gettext_lazy as _
 
 from invitations.models.policy import Policy
@@ -38,16 +37,26 @@ class Snapshot(models.Model):
     watched_at = models.DateTimeField(null=True)  # when a browser last polled, as far as written
     lease_token = models.CharField(max_length=32, blank=True)
     lease_until = models.DateTimeField(null=True)
-    # Read along by `load`, so that a poll asks nothing more: what the policy says about who sees what, and of whom.
-    visibility: str = Policy.Visibility.EVERYONE
-    is_private_allowed: bool = False
-    has_teams: bool = False
 
     class Meta:
         default_permissions: ClassVar[tuple[str, ...]] = ()
 
     def __str__(self) -> str:
         return f"revision {self.revision}"
+
+    # What `load` reads along, so that a poll asks nothing more: whether there are teams, and who sees what.
+
+    @property
+    def visibility(self) -> str:
+        return str(vars(self).get("of_policy") or Policy.Visibility.EVERYONE)
+
+    @property
+    def is_private_allowed(self) -> bool:
+        return bool(vars(self).get("allows_private"))
+
+    @property
+    def has_teams(self) -> bool:
+        return bool(vars(self).get("of_teams"))
 
     @classmethod
     def load(cls) -> Snapshot:
@@ -65,12 +74,11 @@ class Snapshot(models.Model):
 
 
 def with_policy() -> QuerySet[Snapshot]:
-    """The snapshot with what the policy says about who sees what; until there is a policy, what it begins with."""
     policy = Policy.objects.filter(pk=1)
     return Snapshot.objects.annotate(
-        visibility=Coalesce(Subquery(policy.values("visibility")), Value(Policy.Visibility.EVERYONE.value)),
-        is_private_allowed=Coalesce(Subquery(policy.values("is_private_allowed")), Value(value=False)),
-        has_teams=Exists(Team.objects.order_by()),
+        of_policy=Subquery(policy.values("visibility")),
+        allows_private=Subquery(policy.values("is_private_allowed")),
+        of_teams=Exists(Team.objects.order_by()),
     )
 
 

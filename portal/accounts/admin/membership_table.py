@@ -70,8 +70,8 @@ class MembershipField(forms.Field):
     def changes(self, before: Places, after: Places, *, names: tuple[str, str]) -> Changes:
         """Return the names of who was and is in, and of who led and leads, as far as either has changed."""
         found: Changes = {}
-        for name, is_in in zip(names, (lambda place: place is not None, bool), strict=True):
-            pair = [sorted(self.widget.rows[pk] for pk in after if is_in(each.get(pk))) for each in (before, after)]
+        for name, counted in zip(names, ((False, True), (True,)), strict=True):
+            pair = [sorted(self.widget.rows[pk] for pk in after if each.get(pk) in counted) for each in (before, after)]
             if pair[0] != pair[1]:
                 found[name] = pair
         return found

@@ -56,7 +56,8 @@ class PersonForm(UserChangeForm):  # type: ignore[type-arg]  # not subscriptable
         super().__init__(*args, **kwargs)
         teams = dict(Team.objects.values_list("pk", "name"))
         self.initial["memberships"] = memberships.places("team", teams, user=self.instance)
-        self.fields["memberships"].offer(teams)
+        field: Any = self.fields["memberships"]
+        field.offer(teams)
 
     def clean(self) -> dict[str, Any]:
         values: dict[str, Any] = super().clean() or self.cleaned_data
