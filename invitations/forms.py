@@ -57,7 +57,7 @@ class CreateForm(forms.Form):
     ticket = OneLineField(label=_("Ticket"), max_length=100, required=False)
     note = NoteField(label=_("Note"), max_length=2000, required=False, help_text=_("Only your team sees it."))
     team = forms.TypedChoiceField(label=_("Team"), coerce=int, empty_value=None, required=False)
-    is_private = forms.BooleanField(label=_("Private: only you and the leads of its team see it"), required=False)
+    is_private = forms.BooleanField(label=_("Private: only you and leads see it"), required=False)
     token = forms.CharField(max_length=64, required=False, widget=forms.HiddenInput)
 
     FIELDS = ("client_name", "ticket", "note")
@@ -90,6 +90,11 @@ class CreateForm(forms.Form):
         elif len(teams) == 1 and not self.lost_team:
             field.widget = forms.HiddenInput()
             self.initial.setdefault("team", next(iter(teams)))
+
+    @property
+    def offers_more(self) -> bool:
+        """Say whether a person sees more fields than the first three."""
+        return any(field.name in ("team", "is_private") for field in self.visible_fields())
 
     def clean(self) -> dict[str, Any]:
         """Refuse what would be seen by others than the person believed when they filled the form in."""

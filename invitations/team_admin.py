@@ -66,7 +66,7 @@ class TeamAdmin(AuditedAdmin):
     kind_deleted = "team.deleted"
     form = TeamForm
     fieldsets = ((None, {"fields": ("name", "members")}),)
-    list_display = ("name", "people", "leads")
+    list_display = ("name", "member_count", "leads")
     search_fields = ("name",)
     actions = None
     delete_confirmation_template = "admin/team_delete.html"
@@ -76,7 +76,7 @@ class TeamAdmin(AuditedAdmin):
         return found.annotate(size=Count("memberships")).prefetch_related("memberships__user")
 
     @admin.display(description=_("people"), ordering="size")
-    def people(self, team: Any) -> int:
+    def member_count(self, team: Any) -> int:
         return int(team.size)
 
     @admin.display(description=_("led by"))
