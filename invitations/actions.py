@@ -14,7 +14,7 @@ from typing import Any
 from django.core.exceptions import PermissionDenied
 from django.utils import timezone
 
-from invitations import adoption, assignment, notes, observations
+from invitations import adoption, assignment, notes, observations, teams
 from invitations.models import Entry, Invitation, Operation, Policy, Snapshot, Status
 from invitations.operations import facts_of, operation, succeed, targeted
 from invitations.refusals import (
@@ -63,9 +63,19 @@ def may_annotate(user: User) -> bool:
 
 
 def create(
-    *, by: User, client_name: str = "", ticket: str = "", reason: str = "", note: str = "", token: str = ""
+    *,
+    by: User,
+    client_name: str = "",
+    ticket: str = "",
+    reason: str = "",
+    note: str = "",
+    token: str = "",
+    team: int | None = None,
+    is_private: bool = False,
 ) -> Invitation:
     """Create an invitation. The same form (`token`) sent twice returns the same invitation.
+
+    It belongs to `team`, one of the person's own, else to their only one or the one they used last.
 
     A create that may have reached the vendor is never sent again: it is looked for in the list,
     now and by the watcher later.
@@ -76,10 +86,13 @@ def create(
     if token and (twin := Operation.objects.filter(by=by, verb="create", token=token).first()):
         return result_of(twin)
     notes.check_ticket(ticket=ticket, reason=reason)
+    if is_private and not Policy.load().is_private_allowed:
+        raise PermissionDenied
+    belongs = {"team_id": teams.chosen(by, team), "is_private": is_private}
     refuse_without_quota(by)
     known = list(Invitation.objects.of_account(client.fingerprint).open().values_list("vendor_id", flat=True))
-    facts: dict[str, Any] = {"client_name": client_name, "ticket": ticket, "reason": reason, "note": note}
-    facts["known_ids"] = known
+    typed = {"client_name": client_name, "ticket": ticket, "reason": reason, "note": note}
+    facts: dict[str, Any] = typed | belongs | {"known_ids": known}
     try:
         with operation("create", by=by, account=client.fingerprint, token=token, **facts) as op:
             return call_create(client, op)

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib import admin
-from django.db.models import Model
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
@@ -15,6 +15,7 @@ from invitations import message_admin  # noqa: F401  # registers its page
 from invitations.models import Invitation, Outcome, Policy, Snapshot
 from invitations.outbox_admin import DeliveryAdmin, WebhookAdmin, test_buttons, test_urls
 from invitations.policy_form import PolicyForm
+from invitations.team_admin import TeamAdmin  # noqa: F401  # registers itself
 from portal.accounts.admin import AuditedAdmin, Changes
 
 __all__ = ["DeliveryAdmin", "InvitationAdmin", "PolicyAdmin", "WebhookAdmin"]
@@ -49,7 +50,7 @@ class PolicyAdmin(AuditedAdmin):
                 ),
             },
         ),
-        (_("Teamwork"), {"fields": ("orphaned_after_minutes",)}),
+        (_("Teamwork"), {"fields": ("visibility", "is_private_allowed", "orphaned_after_minutes")}),
         (_("Second factor"), {"fields": ("second_factor", "fresh_factor_minutes")}),
         (
             _("Limits"),
@@ -123,6 +124,7 @@ class InvitationAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not subscr
         "created_by_name",
         "taken_by_name",
         "ticket",
+        "team",
         "created_at",
         "closed_at",
     )
@@ -131,6 +133,10 @@ class InvitationAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not subscr
     exclude = ("code", "invite_url")
     list_select_related = False
     actions = None
+
+    def get_queryset(self, request: Any) -> QuerySet[Invitation]:
+        """Whoever opens the administration sees every one; who that is, one place decides."""
+        return Invitation.objects.visible_to(request.user).select_related("team")
 
     # Superusers have every permission: without these they could rewrite what the vendor knows better.
     def has_add_permission(self, request: HttpRequest) -> bool:

@@ -32,6 +32,8 @@ def own(op: Operation, remote: RemoteInvitation) -> Invitation:
     invitation.created_by_name = op.by.display_name if op.by else ""
     invitation.is_external = False
     invitation.ticket, invitation.reason, invitation.note = op.ticket, op.reason, op.note
+    op.refresh_from_db(fields=["team"])  # it may have been deleted while the vendor thought
+    invitation.team, invitation.is_private = op.team, op.is_private
     invitation.changed_in = Snapshot.bump()
     observations.apply(invitation, remote, at=now, precision=1)
     invitation.client_name = invitation.client_name or op.client_name

@@ -1,7 +1,7 @@
 """The board: which rows, in which groups and order, for one viewer and one filter.
 
 Counts and pages are the database's work, so that thousands of open invitations cost little more than
-one page of them. What is rendered is shared by everybody with the same rights and the same filter.
+one page of them. What is rendered is shared by everybody with the same rights, sight and filter.
 """
 
 from __future__ import annotations
@@ -26,8 +26,17 @@ from django.utils.translation import gettext_lazy as _
 from invitations import assignment, urgency
 from invitations.fragments import Kept
 from invitations.health import Health
-from invitations.models import RECENTLY_CLOSED, Invitation, InvitationQuerySet, Policy, Snapshot, Status
+from invitations.models import (
+    RECENTLY_CLOSED,
+    Invitation,
+    InvitationQuerySet,
+    Policy,
+    Snapshot,
+    Status,
+    sight_of,
+)
 from invitations.presentation import Row, tag_of
+from invitations.teams import names
 from invitations.unsettled import Shown, on_board
 from portal.accounts.access import Access
 from portal.accounts.models import User
@@ -83,11 +92,13 @@ class Board:
     ) -> None:
         self.user = user
         self.may = Access(user)
+        self.sight = sight_of(user, snapshot)
         self.snapshot = snapshot
         self.policy_of = policy
         self.health = health
         self.tab = query.get("f", "all") if query.get("f") in dict(TABS) else "all"
         self.whose = "mine" if query.get("whose") == "mine" else "team"
+        self.team = self.chosen_team(query.get("team", ""))
         self.query = query.get("q", "").replace("\x00", "").strip()[:100]
         self.wanted_page = int(number) if (number := query.get("page", ""))[:4].isdecimal() and len(number) < 5 else 1
         self.poll_seconds = settings.POLL_SECONDS
@@ -103,8 +114,9 @@ class Board:
 
     def params(self, **changes: str) -> dict[str, str]:
         """Return the filter as query parameters, leaving out what is the default."""
-        wanted = {"f": self.tab, "whose": self.whose, "q": self.query} | changes
-        defaults = {"f": "all", "whose": "team", "q": "", "page": "1"}
+        team = str(self.team) if self.team else ""
+        wanted = {"f": self.tab, "whose": self.whose, "team": team, "q": self.query} | changes
+        defaults = {"f": "all", "whose": "team", "team": "", "q": "", "page": "1"}
         return {name: value for name, value in wanted.items() if value != defaults[name]}
 
     def url(self, name: str = "board", **changes: str) -> str:
@@ -131,6 +143,28 @@ class Board:
     def whose_urls(self) -> dict[str, str]:
         return {whose: self.url(whose=whose) for whose in ("team", "mine")}
 
+    def chosen_team(self, text: str) -> int | None:
+        """Return the team whose rows alone are wanted: one of the viewer's own, or any for who sees everything."""
+        number = int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else None
+        return number if self.sight.oversees or number in self.sight.teams else None
+
+    @cached_property
+    def teams(self) -> dict[int, str]:
+        return names() if self.snapshot.has_teams else {}
+
+    @property
+    def team_choices(self) -> list[tuple[str, str, bool]]:
+        """Return name, address and whether it is chosen of each team to filter by; nothing where there is no choice."""
+        own = [pk for pk in self.teams if self.sight.oversees or pk in self.sight.teams]
+        if len(own) < 2:
+            return []
+        found = [(self.teams[pk], self.url(team=str(pk)), pk == self.team) for pk in own]
+        return [(str(_("All teams")), self.url(team=""), self.team is None), *found]
+
+    @property
+    def team_name(self) -> str:
+        return self.teams.get(self.team, "") if self.team else ""
+
     @property
     def is_filtered(self) -> bool:
         return bool(self.params())
@@ -139,11 +173,13 @@ class Board:
     def tag(self) -> str:
         """Return the polling tag: it differs whenever the fragment would look different.
 
-        People with the same rights share it. What time alone changes moves the revision as well.
+        People with the same rights who see the same rows share it. What time alone changes moves the revision as well.
         """
         return tag_of(
             self.snapshot.revision,
             *scope_of(self.may),
+            *self.sight.facts,
+            self.team,
             self.user.pk if self.whose == "mine" else "",
             self.tab,
             self.wanted_page,
@@ -174,8 +210,10 @@ class Board:
 
     @cached_property
     def scope(self) -> InvitationQuerySet:
-        """Every row of the team's or the viewer's own board, before tab and search."""
-        rows = Invitation.objects.visible_to(self.user).on_board(timezone.now())
+        """Every row of everybody's, a team's or the viewer's own board, before tab and search."""
+        rows = Invitation.objects.visible_to(self.user, self.snapshot).on_board(timezone.now())
+        if self.team:
+            rows = rows.filter(team=self.team)
         if self.whose == "mine":
             rows = rows.filter(Q(created_by=self.user) | Q(taken_by=self.user))
         return rows.annotate(kind=kind_of(self.snapshot.account))
@@ -265,7 +303,9 @@ class Board:
             rows = rows.filter(self.matching)
         start = (self.page - 1) * PAGE
         ordered = rows.order_by(*IN_ORDER).defer("note").fetch_mode(FETCH_RAISE)[start : start + PAGE]
-        return [Row(row, self.may, self.policy, self.snapshot.account, self.health.why_not) for row in ordered]
+        teams = self.teams if len(self.teams) > 1 else {}
+        about = (self.may, self.policy, self.snapshot.account, self.health.why_not)
+        return [Row(row, *about, team=teams.get(row.team_id, "") if row.team_id else "") for row in ordered]
 
     @cached_property
     def groups(self) -> list[Group]:
@@ -278,7 +318,7 @@ class Board:
 
     @property
     def unsettled(self) -> Shown:
-        return on_board()
+        return on_board(self.sight)
 
     @property
     def is_dense(self) -> bool:

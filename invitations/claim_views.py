@@ -16,13 +16,12 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from invitations import claims
 from invitations.claim_forms import HandOverForm, Recipients
-from invitations.context import health, policy_of, snapshot_of
+from invitations.context import policy_of
 from invitations.models import Invitation
-from invitations.presentation import Row
 from invitations.refusals import Taken
-from invitations.views import find
+from invitations.views import find, row_for
 from portal.accounts import roles
-from portal.accounts.access import Access, SignedInRequest, require
+from portal.accounts.access import SignedInRequest, require
 
 
 def back_to(request: HttpRequest, invitation: Invitation) -> str:
@@ -33,15 +32,7 @@ def back_to(request: HttpRequest, invitation: Invitation) -> str:
 
 
 def context_of(request: SignedInRequest, invitation: Invitation) -> dict[str, Any]:
-    row = Row(
-        invitation,
-        Access(request.user),
-        policy_of(request),
-        snapshot_of(request).account,
-        health(request).why_not,
-        viewer=request.user,
-    )
-    return {"invitation": invitation, "row": row, "back": back_to(request, invitation)}
+    return {"invitation": invitation, "row": row_for(request, invitation), "back": back_to(request, invitation)}
 
 
 @require_http_methods(["GET", "POST"])

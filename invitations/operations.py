@@ -115,7 +115,8 @@ def begin(
                 op = Operation.objects.create(reference=audit.new_reference(), account=account, **about, **facts)
                 if claim is not None:
                     claim.take()
-                audit.record(f"invitation.{verb}", phase=Phase.INTENT, actor=by, up={"key": account}, **described(op))
+                told = {"phase": Phase.INTENT, "actor": by, "up": {"key": account}, "facts": belongs_to(op)}
+                audit.record(f"invitation.{verb}", **told, **described(op))
             elif token and Operation.objects.filter(**about).exists():
                 raise SentTwice(invitation)  # the first sending took the last place: this one shows what it made
     except IntegrityError:
@@ -141,11 +142,18 @@ def described(op: Operation) -> dict[str, Any]:
         "note": op.note,
         "name": op.client_name if op.verb == "rename" else "",
     }
+    if op.team is not None:
+        typed["team"] = op.team.name
     if op.invitation is None:
         about: dict[str, Any] = {"target_type": "invitation", "target_label": op.client_name, "details": typed}
     else:
         about = targeted(op.invitation, **{name: text for name, text in typed.items() if text})
     return about | {"reference": op.reference}
+
+
+def belongs_to(op: Operation) -> Told:
+    """Return what an intent to create says for ever of who will see the invitation, where not everybody does."""
+    return {name: value for name, value in {"team": op.team_id, "private": op.is_private}.items() if value}
 
 
 def targeted(invitation: Invitation, **details: Any) -> dict[str, Any]:
@@ -192,7 +200,7 @@ def record_failure(
     op: Operation, state: State, result: str, up: Told | None, facts: Told | None, claim: Claim | None
 ) -> None:
     with audit.writing():
-        op.refresh_from_db(fields=["invitation"])  # a row that was rolled back is none
+        op.refresh_from_db(fields=["invitation", "team"])  # a row that was rolled back is none; so is a deleted team
         if claim is not None:
             claim.give_back()
         if state == State.FAILED:
@@ -211,7 +219,7 @@ def close(op: Operation, state: State, *, result: str, phase: str, up: Told | No
     told = {"key": op.account, "ms": op.milliseconds} | (up or {})
     op.state = state
     op.finished_at = timezone.now()
-    op.save()
+    op.save(update_fields=["state", "finished_at", "token", "invitation"])  # its team may be gone
     if state == State.UNKNOWN or phase == Phase.RECONCILED:
         Snapshot.bump()  # boards show what nobody knows, until it is known
     audit.record(

@@ -49,6 +49,8 @@ class PolicyForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptabl
             "quiet_from",
             "quiet_until",
             "orphaned_after_minutes",
+            "visibility",
+            "is_private_allowed",
             "fresh_factor_minutes",
             "connects_per_ten_minutes",
             "creates_per_hour",
@@ -86,6 +88,16 @@ class PolicyForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptabl
             "orphaned_after_minutes": _(
                 "A client who waits for somebody who has done nothing for so long calls everybody again. Sessions that "
                 "run stay as they are. 0 waits for ever."
+            ),
+            "visibility": _(
+                "With own teams: people see what belongs to their teams, what they made or have taken themselves, and "
+                "what belongs to no team, such as invitations made outside the portal. Whoever may see the whole audit "
+                "log or administers sees everything."
+            ),
+            "is_private_allowed": _(
+                "Whoever makes an invitation may tick it as private: then only they, whoever has taken it and the "
+                "leads of its team see it, beside those who see everything. If you switch this off, private ones are "
+                "seen like any other."
             ),
             "fresh_factor_minutes": _(
                 "Whoever connects must have confirmed their second factor within so many minutes. 0 asks for no "

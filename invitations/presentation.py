@@ -56,13 +56,15 @@ class Row:
     account: str
     why_not: str | Promise  # why nothing can be done at the vendor now, or nothing
     viewer: User | None = None
+    team: str = ""  # its name, where there is more than one
 
     @property
     def facts(self) -> tuple[object, ...]:
         """All that decides how the row looks to people with the same rights, under one policy."""
         values = vars(self.invitation)
         by_time = (self.invitation.is_late, self.is_urgent, self.is_connecting)
-        return (*map(values.get, SHOWN), *by_time, self.account, str(self.why_not))
+        about = (self.account, str(self.why_not), self.team, self.is_private)
+        return (*map(values.get, SHOWN), *by_time, *about)
 
     @property
     def is_urgent(self) -> bool:
@@ -72,6 +74,10 @@ class Row:
     @property
     def is_mine(self) -> bool:
         return self.viewer is not None and self.invitation.is_owned_by(self.viewer)
+
+    @property
+    def is_private(self) -> bool:
+        return self.invitation.is_private and self.policy.is_private_allowed
 
     @property
     def is_other_account(self) -> bool:

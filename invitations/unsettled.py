@@ -16,7 +16,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from invitations.models import UNSETTLED_ON_BOARD, Invitation, Operation, OperationQuerySet, Status
+from invitations.models import UNSETTLED_ON_BOARD, Invitation, Operation, OperationQuerySet, Sight, Status
 
 SHOWN = 5
 OLDER_FOR = timedelta(days=30)
@@ -88,14 +88,14 @@ class Shown:
         return len(self.lines) - 1 + self.more if self.lines else 0
 
 
-def on_board() -> Shown:
-    """Return what is unsettled since yesterday: the whole team's, for everybody who sees the board.
+def on_board(sight: Sight) -> Shown:
+    """Return what is unsettled since yesterday, of everybody whose clients the viewer may know of.
 
     Older creates have no page of an invitation to stand on, so for a month the board says how many there are.
     """
     day_ago, month_ago = timezone.now() - UNSETTLED_ON_BOARD, timezone.now() - OLDER_FOR
     of_old = Q(verb="create", invitation=None, started_at__gte=month_ago)
-    known = unsettled().filter(Q(started_at__gte=day_ago) | of_old)
+    known = unsettled().filter(Q(started_at__gte=day_ago) | of_old).filter(sight.of_operations)
     known = known.exclude(verb="rename", invitation__status=Status.CLOSED)  # nobody needs to know any more
     found = list(known[: SHOWN + 1])
     recent = [op for op in found if op.started_at >= day_ago]

@@ -11,25 +11,25 @@ from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.http import Http404, HttpResponse, HttpResponseBadRequest, HttpResponseRedirect, JsonResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.translation import get_language
+from django.utils.translation import get_language, gettext_lazy
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from invitations import actions, links, notes, rhythm
+from invitations import actions, links, notes, rhythm, teams
 from invitations.board import Board, scope_of
 from invitations.context import health, policy_of, snapshot_of
 from invitations.forms import CreateForm, OutcomeForm, RenameForm
-from invitations.models import Invitation, Policy, Status
+from invitations.models import Invitation, Policy, Status, sight_of
 from invitations.presentation import Row, tag_of, timeline
 from invitations.refusals import NoteChanged
 from invitations.share_context import language_of, remember, share_context
 from invitations.tokens import new_token, sound
 from portal import audit
 from portal.accounts import factors, roles
-from portal.accounts.access import Access, SignedInRequest, require
+from portal.accounts.access import Access, NotVisible, SignedInRequest, require
 from portal.audit.kinds import Result
 from portal.getscreen.types import ConnectLink
 from portal.middleware import redirect_whole_page
@@ -37,6 +37,11 @@ from portal.qr import picture
 
 HISTORY_PAGE = 50
 COPIES = ("code", "link", "message")
+NOT_SEEN = gettext_lazy(
+    "There is no invitation at this address, or you may not see it. It may belong to a team that you are not in, or "
+    "not any more, or be somebody’s private one. If you were about to do something with it, nothing was done: ask a "
+    "colleague or a lead of the team."
+)
 RECORD_CHOICES = {"yes": True, "no": False}
 
 
@@ -113,8 +118,11 @@ def polled(
 
 
 def find(request: SignedInRequest, public_id: str) -> Invitation:
-    """Return the invitation if the viewer may see it, else raise Http404."""
-    invitation = get_object_or_404(Invitation.objects.visible_to(request.user), public_id=public_id)
+    """Return the invitation if the viewer may see it, else raise NotVisible, the same as if there were none."""
+    policy = policy_of(request)
+    invitation = Invitation.objects.visible_to(request.user, policy).filter(public_id=public_id).first()
+    if invitation is None:
+        raise NotVisible("" if sight_of(request.user, policy).is_whole else NOT_SEEN)
     request.invitation = invitation  # type: ignore[attr-defined]  # failure pages name it
     return invitation
 
@@ -123,10 +131,14 @@ def find(request: SignedInRequest, public_id: str) -> Invitation:
 @require(roles.CREATE)
 def new(request: SignedInRequest) -> HttpResponse:
     """Create an invitation. A GET only pre-fills the form and never spends quota."""
-    rules = {"policy": policy_of(request)}
+    policy, own = policy_of(request), teams.of(request.user)
+    rules: dict[str, Any] = {"policy": policy, "is_private_allowed": policy.is_private_allowed, "teams": own}
     if request.method == "GET":
-        initial = {name: request.GET.get(name, "").replace("\x00", "") for name in CreateForm.FIELDS}
-        form = CreateForm(initial=initial | {"token": new_token()}, **rules)
+        initial: dict[str, Any] = {name: request.GET.get(name, "").replace("\x00", "") for name in CreateForm.FIELDS}
+        initial |= {"token": new_token(), "is_private": "private" in request.GET}
+        if len(own) > 1:
+            initial["team"] = teams.named(request.GET.get("team", ""), own) or teams.used_last(request.user, own)
+        form = CreateForm(initial=initial, **rules)
         return render(request, "invitations/new.html", {"form": form})
     form = CreateForm(request.POST, **rules)
     if not form.is_valid():
@@ -161,8 +173,9 @@ def live(request: SignedInRequest, public_id: str) -> HttpResponse:
 def detail_tag(request: SignedInRequest, public_id: str) -> str:
     """Return the polling tag of one invitation's page, without looking at the invitation."""
     facts = (get_language(), language_of(request), settings.RELEASE, *health(request).facts)
-    scope = scope_of(Access(request.user))
-    return tag_of(public_id, request.user.pk, snapshot_of(request).revision, *scope, *facts)
+    snapshot, scope = snapshot_of(request), scope_of(Access(request.user))
+    sight = sight_of(request.user, snapshot)
+    return tag_of(public_id, request.user.pk, snapshot.revision, *scope, *sight.facts, *facts)
 
 
 def detail_context(request: SignedInRequest, invitation: Invitation) -> dict[str, Any]:
@@ -188,7 +201,14 @@ def detail_context(request: SignedInRequest, invitation: Invitation) -> dict[str
 def row_for(request: SignedInRequest, invitation: Invitation) -> Row:
     may = Access(request.user)
     account, why_not = snapshot_of(request).account, health(request).why_not
-    return Row(invitation, may, policy_of(request), account, why_not, viewer=request.user)
+    about = (may, policy_of(request), account, why_not)
+    return Row(invitation, *about, viewer=request.user, team=team_name(invitation))
+
+
+def team_name(invitation: Invitation) -> str:
+    """Return whose it is, where there is more than one team."""
+    names = teams.names() if invitation.team_id else {}
+    return names[invitation.team_id] if invitation.team_id in names and len(names) > 1 else ""
 
 
 def is_new(invitation: Invitation, request: SignedInRequest) -> bool:
@@ -334,9 +354,8 @@ def copied(request: SignedInRequest, public_id: str) -> HttpResponse:
 def history(request: SignedInRequest) -> HttpResponse:
     """List closed invitations, the last closed first, with search."""
     query = asked_for(request)
-    rows = Invitation.objects.visible_to(request.user).closed(
-        query, may_see_codes=request.user.has_perm(roles.SEE_CODES)
-    )
+    seen = Invitation.objects.visible_to(request.user, policy_of(request))
+    rows = seen.closed(query, may_see_codes=request.user.has_perm(roles.SEE_CODES))
     page = Paginator(rows, HISTORY_PAGE).get_page(request.GET.get("page"))
     return render(
         request, "invitations/history.html", {"page_obj": page, "query": query, "total": page.paginator.count}

@@ -7,6 +7,7 @@ from django.template.loader import get_template
 from django.views.decorators.csrf import requires_csrf_token
 from django_htmx.http import HttpResponseClientRedirect
 
+from portal.accounts.access import NotVisible
 from portal.audit import strangers
 from portal.languages import translated
 from portal.middleware import is_part, page_to_return_to
@@ -42,7 +43,8 @@ def no_role(request: HttpRequest) -> HttpResponse:
 def not_found(request: HttpRequest, exception: Http404 | None = None) -> HttpResponse:
     if is_part(request):
         return whole_page(request)
-    return render(request, "404.html", status=404)
+    reason = str(exception) if isinstance(exception, NotVisible) else ""
+    return render(request, "404.html", {"reason": reason}, status=404)
 
 
 @requires_csrf_token

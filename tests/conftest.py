@@ -35,6 +35,7 @@ POLICY_LIMITS = {
     "escalate_mail_seconds": "300",
     "escalations_per_hour": "30",
     "orphaned_after_minutes": "15",
+    "visibility": "everyone",
 }
 
 

@@ -23,7 +23,7 @@ from invitations.webhooks import Target, keep
 from portal import audit
 from portal.accounts import roles
 from portal.accounts.admin.role_table import permissions_for
-from portal.accounts.models import User
+from portal.accounts.models import Team, User
 from portal.audit.models import Event
 from portal.getscreen.simulator import Ledger
 from tests.conftest import Browser
@@ -218,6 +218,15 @@ admin/accounts/user/<path:object_id>/change/              POST  302  403  403  4
 admin/accounts/user/<path:object_id>/history/             GET   302  403  403  403  403  403  200  200
 admin/accounts/user/<path:object_id>/delete/              GET   302  403  403  403  403  403  403  403
 admin/accounts/user/<path:object_id>/delete/              POST  302  403  403  403  403  403  403  403
+admin/accounts/team/                                      GET   302  403  403  403  403  403  200  200
+admin/accounts/team/add/                                  GET   302  403  403  403  403  403  200  200
+admin/accounts/team/add/                                  POST  302  403  403  403  403  403  200  200
+admin/accounts/team/<path:object_id>/                     GET   302  403  403  403  403  403  302  302
+admin/accounts/team/<path:object_id>/change/              GET   302  403  403  403  403  403  200  200
+admin/accounts/team/<path:object_id>/change/              POST  302  403  403  403  403  403  200  200
+admin/accounts/team/<path:object_id>/history/             GET   302  403  403  403  403  403  200  200
+admin/accounts/team/<path:object_id>/delete/              GET   302  403  403  403  403  403  200  200
+admin/accounts/team/<path:object_id>/delete/              POST  302  403  403  403  403  403  302  302
 admin/auth/group/                                         GET   302  403  403  403  403  403  200  200
 admin/auth/group/add/                                     GET   302  403  403  403  403  403  200  200
 admin/auth/group/add/                                     POST  302  403  403  403  403  403  200  200
@@ -437,12 +446,13 @@ class Cast:
         return [f"/{route}".replace("<slug:public_id>", public_id) for public_id in found]
 
     def path(self, route: str) -> str:
-        rows = {"group": Group, "event": Event, "policy": Policy, "invitation": Invitation, "outcome": Outcome}
         rows = {
             "group": Group,
             "event": Event,
             "policy": Policy,
             "invitation": Invitation,
+            "outcome": Outcome,
+            "team": Team,
             "messagetemplate": MessageTemplate,
             "webhook": Webhook,
             "delivery": Delivery,
@@ -458,6 +468,8 @@ class Cast:
             webhook = Webhook(name="Chat")
             keep(webhook, Target("https://127.0.0.1:1/", "no key at all"))  # refused before anything is sent
             webhook.save()
+        if model is Team:
+            Team.objects.get_or_create(name="Second line")
         key = model.objects.values_list("pk", flat=True).first() if model else self.somebody.pk
         path = "/" if route == "-" else f"/{route}"
         for pattern, value in {

@@ -34,6 +34,8 @@ HIDDEN_NAMES = (
     "page",
     "q",
     "f",
+    "team",
+    "private",
     "record",
     "what",
     "token",

@@ -18,6 +18,7 @@ from invitations.models.invitation import (
 from invitations.models.operation import ABANDONED_AFTER, UNSETTLED_ON_BOARD, Operation, OperationQuerySet
 from invitations.models.outbox import Delivery, Escalation, MessageTemplate, Webhook
 from invitations.models.policy import AlertChoice, Logo, Policy
+from invitations.models.sight import Rules, Sight, sight_of
 from invitations.models.snapshot import Snapshot
 
 __all__ = [
@@ -41,9 +42,12 @@ __all__ = [
     "OperationQuerySet",
     "Outcome",
     "Policy",
+    "Rules",
+    "Sight",
     "Snapshot",
     "Status",
     "Webhook",
     "new_phrase",
     "new_public_id",
+    "sight_of",
 ]

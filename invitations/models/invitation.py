@@ -13,6 +13,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from invitations import tickets
+from invitations.models.sight import Rules, sight_of
 from portal.accounts import roles
 
 if TYPE_CHECKING:
@@ -57,9 +58,12 @@ def new_public_id() -> str:
 
 
 class InvitationQuerySet(models.QuerySet["Invitation"]):
-    def visible_to(self, user: User) -> InvitationQuerySet:
-        """Everybody with a role sees every invitation until teams come; others see none."""
-        return self.all() if user.has_perm(roles.SEE) else self.none()
+    def visible_to(self, user: User, rules: Rules | None = None) -> InvitationQuerySet:
+        """Those that the person may know of: `invitations.models.sight`. None without the right to see the board."""
+        if not user.has_perm(roles.SEE):
+            return self.none()
+        sight = sight_of(user, rules)
+        return self.all() if sight.is_whole else self.filter(sight.condition())
 
     def open(self) -> InvitationQuerySet:
         return self.exclude(status=Status.CLOSED)

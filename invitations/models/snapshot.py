@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import ClassVar
 
 from django.db import models
-from django.db.models import F
+from django.db.models import Exists, F, QuerySet, Subquery
 from django.utils.translation import gettext_lazy as _
 
+from invitations.models.policy import Policy
+from portal.accounts.models import Team
 from portal.prepared import ByKey
 
 
@@ -42,10 +44,24 @@ class Snapshot(models.Model):
     def __str__(self) -> str:
         return f"revision {self.revision}"
 
+    # What `load` reads along, so that a poll asks nothing more: whether there are teams, and who sees what.
+
+    @property
+    def visibility(self) -> str:
+        return str(vars(self).get("of_policy") or Policy.Visibility.EVERYONE)
+
+    @property
+    def is_private_allowed(self) -> bool:
+        return bool(vars(self).get("allows_private"))
+
+    @property
+    def has_teams(self) -> bool:
+        return bool(vars(self).get("of_teams"))
+
     @classmethod
     def load(cls) -> Snapshot:
         """Return the one row, made by the first who asks. Every request and every poll comes here."""
-        return snapshots.get(1) or cls.objects.get_or_create(pk=1)[0]
+        return snapshots.get(1) or snapshots.get(cls.objects.get_or_create(pk=1)[0].pk) or cls()
 
     @classmethod
     def bump(cls) -> int:
@@ -57,4 +73,13 @@ class Snapshot(models.Model):
         return cls.load().revision
 
 
-snapshots = ByKey(Snapshot.objects.all)
+def with_policy() -> QuerySet[Snapshot]:
+    policy = Policy.objects.filter(pk=1)
+    return Snapshot.objects.annotate(
+        of_policy=Subquery(policy.values("visibility")),
+        allows_private=Subquery(policy.values("is_private_allowed")),
+        of_teams=Exists(Team.objects.order_by()),
+    )
+
+
+snapshots = ByKey(with_policy)

@@ -8,13 +8,17 @@ from typing import Any
 
 from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest
 from django.http.response import HttpResponseBase
 
 from portal.accounts import roles
 from portal.accounts.models import User
 
 View = Callable[..., HttpResponseBase]
+
+
+class NotVisible(Http404):
+    """Nothing that the person may see is at this address. What they read instead of the usual words, if anything."""
 
 
 class SignedInRequest(HttpRequest):

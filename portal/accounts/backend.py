@@ -11,12 +11,12 @@ from typing import Any
 from allauth.account.auth_backends import AuthenticationBackend
 from allauth.mfa.models import Authenticator
 from django.contrib.auth.models import Group, Permission
-from django.db.models import Exists, OuterRef, Q, QuerySet, StringAgg, Subquery, Value
-from django.db.models.functions import Concat
+from django.db.models import Case, CharField, Exists, OuterRef, Q, QuerySet, StringAgg, Subquery, Value, When
+from django.db.models.functions import Cast, Concat
 from django.http import HttpRequest
 
 from portal.accounts import passwords
-from portal.accounts.models import User
+from portal.accounts.models import LEADS, Membership, User
 from portal.accounts.tries import folded
 from portal.prepared import ByKey
 
@@ -69,7 +69,10 @@ def find(name: str) -> User | None:
 
 
 def with_permissions() -> QuerySet[User]:
-    """People with `permission_names`, those of their roles and their own, between spaces; and `has_factor`."""
+    """People with `permission_names`, those of their roles and their own, `team_marks` and `has_factor`.
+
+    Names and marks stand between spaces; a mark is what `User.teams_led` reads.
+    """
     # Subqueries, not joins: these read one person's roles, a join everybody's who has them.
     roles = User.groups.through.objects.filter(user=OuterRef(OuterRef(OuterRef("pk"))))
     of_roles = Group.permissions.through.objects.filter(group__in=roles.values("group"))
@@ -80,7 +83,10 @@ def with_permissions() -> QuerySet[User]:
     names = Subquery(permissions.annotate(names=StringAgg(name, Value(" "))).values("names"))
     # Recovery codes are no factor by themselves.
     factors = Authenticator.objects.filter(user=OuterRef("pk")).exclude(type=Authenticator.Type.RECOVERY_CODES)
-    return User.objects.annotate(permission_names=names, has_factor=Exists(factors))
+    mark = Concat(Cast("team_id", CharField()), Case(When(is_lead=True, then=Value(LEADS)), default=Value("")))
+    teams = Membership.objects.filter(user=OuterRef("pk")).order_by().annotate(one=Value(1)).values("one")
+    marks = Subquery(teams.annotate(marks=StringAgg(mark, Value(" "))).values("marks"))
+    return User.objects.annotate(permission_names=names, team_marks=marks, has_factor=Exists(factors))
 
 
 people = ByKey(with_permissions)

@@ -15,10 +15,10 @@ from django.db.models.functions import Lower
 from django.utils.translation import gettext as _
 
 from portal.accounts.forms import InviteForm
-from portal.accounts.models import User
+from portal.accounts.models import Team, User
 from portal.audit.cells import MARK
 
-COLUMNS = ("username", "email", "first_name", "last_name", "roles")
+COLUMNS = ("username", "email", "first_name", "last_name", "roles", "teams")
 MOST_LINES = 500
 FORMULA = frozenset("=+-@＝＋－＠")  # what spreadsheets take for the beginning of one
 MOST_BYTES = 128 * 1024
@@ -31,6 +31,7 @@ class Line:
     number: int
     values: dict[str, str]
     form: InviteForm
+    teams: list[Team] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
 
@@ -81,12 +82,14 @@ def rows_of(text: str) -> Iterator[tuple[int, list[str]]]:
 
 def checked(names: list[str], people: list[tuple[int, list[str]]]) -> Iterator[Line]:
     roles = {group.name.casefold(): group for group in Group.objects.all()}
+    teams = {team.name.casefold(): team for team in Team.objects.all()}
     seen: set[str] = set()
     for number, row in people:
         values = dict(zip(names, row, strict=False))
-        wanted = [name.strip() for name in re.split(r"[|,;]", values.get("roles", "")) if name.strip()]
+        wanted, wanted_teams = listed(values, "roles"), listed(values, "teams")
         known = [roles[name.casefold()].pk for name in wanted if name.casefold() in roles]
         line = Line(number, values, InviteForm({**values, "groups": known}))
+        line.teams = [teams[name.casefold()] for name in wanted_teams if is_in(name, teams)]
         if len(row) != len(names):
             line.problems.append(_("It has %(count)s cells.") % {"count": len(row)})
         if any(value[:1] in FORMULA for value in values.values() if value):
@@ -94,10 +97,17 @@ def checked(names: list[str], people: list[tuple[int, list[str]]]) -> Iterator[L
         line.problems += [
             _("There is no role “%(name)s”.") % {"name": name} for name in wanted if not is_in(name, roles)
         ]
+        line.problems += [
+            _("There is no team “%(name)s”.") % {"name": name} for name in wanted_teams if not is_in(name, teams)
+        ]
         for label, errors in line.form.errors.items():
             line.problems += [f"{label}: {error}" if label in COLUMNS else str(error) for error in errors]
         line.problems += twice(line, seen)
         yield line
+
+
+def listed(values: dict[str, str], column: str) -> list[str]:
+    return [name.strip() for name in re.split(r"[|,;]", values.get(column, "")) if name.strip()]
 
 
 def twice(line: Line, seen: set[str]) -> Iterator[str]:
@@ -111,12 +121,15 @@ def twice(line: Line, seen: set[str]) -> Iterator[str]:
 
 
 def are_overtaken(lines: list[Line]) -> bool:
-    """Say whether somebody with one of these names or addresses was added since the lines were read."""
+    """Say whether, since the lines were read, somebody of these names or addresses was added or a team deleted."""
+    teams = {team.pk for line in lines for team in line.teams}
+    if Team.objects.filter(pk__in=teams).count() < len(teams):
+        return True
     names = {line.form.cleaned_data["username"].lower() for line in lines}
     addresses = {line.form.cleaned_data["email"].lower() for line in lines} - {""}
     existing = User.objects.annotate(name=Lower("username"), address=Lower("email"))
     return existing.filter(Q(name__in=names) | Q(address__in=addresses)).exists()
 
 
-def is_in(name: str, roles: dict[str, Group]) -> bool:
-    return name.casefold() in roles
+def is_in(name: str, known: dict[str, Group] | dict[str, Team]) -> bool:
+    return name.casefold() in known

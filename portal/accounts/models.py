@@ -18,6 +18,8 @@ from django.utils.translation import gettext_lazy as _
 
 from portal.accounts import roles
 
+LEADS = "+"  # after the id of a team that somebody leads, where it is read with them
+
 
 class User(AbstractUser):
     """One person. Roles are groups; a superuser counts as Administrator; `is_staff` alone gives nothing."""
@@ -53,6 +55,25 @@ class User(AbstractUser):
     @property
     def display_name(self) -> str:
         return self.get_full_name() or self.username
+
+    def teams_led(self) -> dict[int, bool]:
+        """Return the ids of the person's teams and whether they lead each: as loaded with the person, else as it is."""
+        marks = vars(self).get("team_marks", False)
+        if marks is False:
+            return dict(self.memberships.values_list("team_id", "is_lead"))
+        return {int(mark.rstrip(LEADS)): mark.endswith(LEADS) for mark in (marks or "").split()}
+
+    def watched_people(self) -> set[int] | None:
+        """Return whose actions are their team's in the audit log; None is everybody's: without teams all are one.
+
+        Those in the teams they lead, in their own that nobody leads, and themselves.
+        """
+        if not Team.objects.exists():
+            return None
+        teams = self.teams_led()
+        led = set(Membership.objects.filter(team__in=teams, is_lead=True).values_list("team_id", flat=True))
+        watched = [team for team, is_lead in teams.items() if is_lead or team not in led]
+        return {self.pk, *Membership.objects.filter(team__in=watched).values_list("user_id", flat=True)}
 
     @cached_property
     def role_names(self) -> list[str]:

@@ -5,7 +5,7 @@ Each inside the caller's `audit.writing()`. Nobody does any of it to themselves,
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -13,9 +13,9 @@ from django.core.mail import send_mail
 from django.utils.translation import gettext as _
 
 from portal import audit
-from portal.accounts import factors, one_time, sessions
+from portal.accounts import factors, memberships, one_time, sessions
 from portal.accounts.forms import InviteForm
-from portal.accounts.models import OneTimeLink, User, administrators, lock_administrator_role
+from portal.accounts.models import OneTimeLink, Team, User, administrators, lock_administrator_role
 from portal.audit.kinds import Result
 
 
@@ -58,8 +58,8 @@ def refuse_greater(user: User, by: User) -> None:
         raise ValidationError(_("Only superusers may do this to a superuser."), code=SUPERUSER)
 
 
-def add(form: InviteForm, by: User) -> User:
-    """Make the account of a valid form, without a password."""
+def add(form: InviteForm, by: User, teams: Iterable[Team] = ()) -> User:
+    """Make the account of a valid form, without a password, and put the person into these teams."""
     form.instance.set_unusable_password()
     user: User = form.save()
     names = sorted(group.name for group in user.groups.all())
@@ -68,7 +68,12 @@ def add(form: InviteForm, by: User) -> User:
     }
     if names:
         changes["groups"] = [None, names]
-    told = {"facts": {"fields": sorted(changes)}, "details": {"changes": changes}}
+    joined = {team.pk: team.name for team in teams}
+    if joined:
+        memberships.write("team", dict.fromkeys(joined, False), user=user)
+        changes["teams"] = [None, sorted(joined.values())]
+    more = {"joined": sorted(joined)} if joined else {}
+    told = {"facts": {"fields": sorted(changes)} | more, "details": {"changes": changes}}
     audit.record("user.created", **about(user, by), **told)
     return user
 

@@ -39,6 +39,7 @@ GROUPS: dict[str, str | Promise] = {
     "password": _("Passwords"),
     "enrolment": _("People"),
     "user": _("People"),
+    "team": _("People"),
     "policy": _("Administration"),
     "admin": _("Administration"),
     "access": _("Refusals"),
@@ -78,14 +79,14 @@ class FilterForm(forms.Form):
     before = PlaceField()
     after = PlaceField()
 
-    def __init__(self, data: Any = None, *, only_own: bool = False) -> None:
+    def __init__(self, data: Any = None, *, only_own: bool = False, among: frozenset[str] | None = None) -> None:
         super().__init__(data)
         days = {"from": self._day(_("From")), "to": self._day(_("To"))}  # `from` cannot be an attribute
         self.fields = days | self.fields
         if only_own:
             del self.fields["who"]
         else:
-            self._choose("who", [("", _("Anyone")), *people()])
+            self._choose("who", [("", _("Anyone")), *people(among)])
         self._choose("kind", [("", _("Any action")), *kinds()])
         self._choose("result", [("", _("Any outcome")), *Result.choices])
         self._suggest("invitation", _("Address or id"))
@@ -186,8 +187,8 @@ class FilterForm(forms.Form):
         )
 
 
-def people() -> Choices:
-    """Return everybody who has an account, and the two who have none, as the log's column calls them."""
+def people(among: frozenset[str] | None) -> Choices:
+    """Return everybody who has an account, and the two who have none, as the log's column calls them; or only some."""
     users = list(get_user_model().objects.only("username", "first_name", "last_name"))
     namesakes = Counter(user.display_name for user in users)
     found = []
@@ -195,6 +196,8 @@ def people() -> Choices:
         name = user.display_name
         found.append((f"user:{user.pk}", f"{name} ({user.username})" if namesakes[name] > 1 else name))
     found.sort(key=lambda choice: choice[1].casefold())
+    if among is not None:
+        return [choice for choice in found if choice[0] in among]
     return [
         (_("Without an account"), [(PORTAL, _("The portal")), (STRANGER, _("Not signed in"))]),
         (_("People"), found),

@@ -7,6 +7,7 @@ remove what stands here (`portal.audit.triggers`).
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, ClassVar, NoReturn, Protocol
@@ -31,6 +32,19 @@ class Person(Protocol):
     def role_names(self) -> list[str]: ...
 
     def has_perm(self, perm: str) -> bool: ...
+
+    def watched_people(self) -> set[int] | None:
+        """Return whose actions are their team's: the numbers of accounts, or None for everybody."""
+
+
+def actor_of(user: Person) -> str:
+    return f"user:{user.pk}"
+
+
+def actors_watched_by(user: Person) -> frozenset[str] | None:
+    """Return who the team of somebody is, as the log calls them; None is everybody, also those without an account."""
+    people = user.watched_people()
+    return None if people is None else frozenset(f"user:{pk}" for pk in people)
 
 
 class AppendOnly(Exception):
@@ -73,14 +87,30 @@ class SequenceField(models.BigIntegerField):  # type: ignore[type-arg]  # not su
         return "integer" if connection.vendor == "sqlite" else "bigint"
 
 
+# What else than the actor decides whether somebody sees an event about a thing: asked of whoever has the things.
+Hidden = Callable[[Person], "models.Q | None"]
+hidden_from: list[Hidden] = []
+
+
+def hide(hidden: Hidden) -> None:
+    """Have events left out of what is the team's. None leaves nothing out; one's own actions stay."""
+    hidden_from.append(hidden)
+
+
 class EventQuerySet(AppendOnlyQuerySet["Event"]):
     def visible_to(self, user: Person) -> EventQuerySet:
-        """Auditors and administrators see all, leads their team's (everybody's, for now), agents their own."""
-        if user.has_perm("audit.view_all_events") or user.has_perm("audit.view_team_events"):
+        """Auditors and administrators see all, leads what their team did as far as they may know, agents their own."""
+        if user.has_perm("audit.view_all_events"):
             return self.all()
-        if user.has_perm("audit.view_own_events"):
-            return self.filter(actor=f"user:{user.pk}")
-        return self.none()
+        own = models.Q(actor=actor_of(user))
+        if user.has_perm("audit.view_team_events"):
+            whose = actors_watched_by(user)
+            seen = models.Q() if whose is None else models.Q(actor__in=whose)
+            for hidden in hidden_from:
+                if (found := hidden(user)) is not None:
+                    seen &= own | ~found
+            return self.filter(seen)
+        return self.filter(own) if user.has_perm("audit.view_own_events") else self.none()
 
 
 class Event(AppendOnlyModel):

@@ -8,13 +8,13 @@ window ends before the page is full the page says so.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Self
 
 from django.db.models import QuerySet
 
-from portal.audit.models import Detail, Event, Person
+from portal.audit.models import Detail, Event, Person, actor_of, actors_watched_by
 
 PAGE_SIZE = 50
 WINDOW = 2_000  # events read at most for one page
@@ -56,9 +56,12 @@ class Criteria:
     ticket: str = ""
     since: int | None = None
     until: int | None = None
+    among: frozenset[str] | None = None  # of these actors alone
 
     def fits(self, row: Row) -> bool:
         if not (self.since or 0) <= row[0] <= (LATEST if self.until is None else self.until):
+            return False
+        if self.among is not None and row[COLUMNS.index("actor")] not in self.among:
             return False
         return all(row[COLUMNS.index(column)] == value for column, value in self.equal.items())
 
@@ -83,10 +86,11 @@ def scope_of(user: Person) -> str:
 
 def find(viewer: Person, criteria: Criteria, *, before: Place | None = None, after: Place | None = None) -> Page:
     """Return the page that ends before a place (or begins after one), of what the viewer may see."""
-    if scope_of(viewer) == "own":
-        criteria = Criteria(
-            criteria.equal | {"actor": f"user:{viewer.pk}"}, criteria.ticket, criteria.since, criteria.until
-        )
+    scope = scope_of(viewer)
+    if scope == "own":
+        criteria = replace(criteria, equal=criteria.equal | {"actor": actor_of(viewer)})
+    elif scope == "team":
+        criteria = replace(criteria, among=actors_watched_by(viewer))
     if after is not None:
         page = forwards(viewer, criteria, after)
         if page is not None:
@@ -160,7 +164,8 @@ class Walk:
         elif "reference" in columns:
             window, last = list(self.along("reference")), None  # an operation has a handful of events
         else:
-            column, reach = self.furthest(columns, WINDOW if len(columns) > 1 else PAGE_SIZE + 1)
+            is_sieved = len(columns) > 1 or self.criteria.among is not None
+            column, reach = self.furthest(columns, WINDOW if is_sieved else PAGE_SIZE + 1)
             window, last = list(self.along(column, reach)), self.end_of(reach)
         found = [row for row in window if self.criteria.fits(row)][: PAGE_SIZE + 1]
         return found, None if len(found) > PAGE_SIZE else last

@@ -16,7 +16,7 @@ from portal import audit
 from portal.audit import presentation, search, verdicts
 from portal.audit.forms import FilterForm
 from portal.audit.kinds import Result
-from portal.audit.models import Event, Standing
+from portal.audit.models import Event, Standing, actors_watched_by
 
 LAST_LOOK = "audit_look"  # in the session: the digest of the filters that were looked through last
 
@@ -26,7 +26,8 @@ def log(request: Any) -> HttpResponse:
     """Show the events the viewer may see. Opening it, and each new filter, is itself an event."""
     audit.ensure_writable()  # before anything is read of what could not be recorded
     scope = search.scope_of(request.user)
-    form = FilterForm(request.GET, only_own=scope == "own")
+    among = actors_watched_by(request.user) if scope == "team" else None
+    form = FilterForm(request.GET, only_own=scope == "own", among=among)
     context: dict[str, Any] = {"form": form, "scope": scope, "sees_all": scope == "all"}
     if form.is_valid():
         places = {name: form.cleaned_data[name] for name in ("before", "after")}

@@ -56,6 +56,7 @@ def test_only_what_administrators_need_is_there():
         "Outcome",
         "Webhook",
         "Delivery",
+        "Team",
     }
 
 

@@ -25,6 +25,7 @@ HERE = "invitations/<slug:public_id>/"
 USER = "admin/accounts/user/"
 GROUP = "admin/auth/group/"
 WEBHOOK = "admin/invitations/webhook/"
+TEAM = "admin/accounts/team/"
 POLICY = "admin/invitations/policy/<path:object_id>/change/"
 MESSAGE = "admin/invitations/messagetemplate/"
 A_MESSAGE = {"subject": "Hello", "body": "Open {link}"}
@@ -61,6 +62,9 @@ FORMS: dict[str, tuple[dict[str, str], dict[str, str]]] = {
     f"{USER}<id>/factors/": ({"reason": "lost phone"}, {"reason": ""}),
     f"{USER}<id>/password/": ({"password1": NEW, "password2": NEW}, {"password1": NEW, "password2": "other"}),
     f"{USER}<path:object_id>/change/": ({"username": "tom", "email": "tom@example.org"}, {"username": ""}),
+    f"{TEAM}add/": ({"name": "Third line"}, {"name": "\u200b"}),
+    f"{TEAM}<path:object_id>/change/": ({"name": "First line"}, {"name": ""}),
+    f"{TEAM}<path:object_id>/delete/": ({"post": "yes"}, {}),
     f"{GROUP}add/": ({"name": "Second line", "actions": "invitations.see_board"}, {"name": "", "actions": "?"}),
     f"{GROUP}<path:object_id>/change/": ({"actions": "invitations.see_board"}, {"actions": "accounts.administer"}),
     "admin/invitations/outcome/add/": ({"name": "Referred", "position": "9"}, {"name": ""}),
@@ -300,6 +304,15 @@ admin/accounts/user/<path:object_id>/change/             POST allowed=user.disab
 admin/accounts/user/<path:object_id>/history/            GET
 admin/accounts/user/<path:object_id>/delete/             GET  allowed=access.denied:denied
 admin/accounts/user/<path:object_id>/delete/             POST allowed=access.denied:denied
+admin/accounts/team/                                     GET
+admin/accounts/team/add/                                 GET
+admin/accounts/team/add/                                 POST allowed=team.added:ok
+admin/accounts/team/<path:object_id>/                    GET
+admin/accounts/team/<path:object_id>/change/             GET
+admin/accounts/team/<path:object_id>/change/             POST allowed=team.changed:ok
+admin/accounts/team/<path:object_id>/history/            GET
+admin/accounts/team/<path:object_id>/delete/             GET
+admin/accounts/team/<path:object_id>/delete/             POST allowed=team.deleted:ok
 admin/auth/group/                                        GET
 admin/auth/group/add/                                    GET
 admin/auth/group/add/                                    POST allowed=role.added:ok

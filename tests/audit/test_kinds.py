@@ -21,6 +21,11 @@ TILDA = {
     "details": {"ticket": "HD-20418", "code": "••• ••• 461"},
 }
 FIELDS = {"facts": {"fields": ["email"]}, "details": {"changes": {"email": ["a@example.org", "b@example.org"]}}}
+LINE = {"target_type": "team", "target_id": "3", "target_label": "First line"}
+TEAMS = {
+    "facts": {"fields": ["teams"], "joined": [3], "led": []},
+    "details": {"changes": {"teams": [[], ["First line"]]}},
+}
 RENAMED = {**TILDA, "details": {"name": "Tilda B."}}
 HELD = {**TILDA, "details": {"holder": "Joss Imre"}}
 LOST = {"class": "Unavailable", "method": "support/list", "status": None, "reason": "no connection"}
@@ -77,6 +82,14 @@ FIXTURES: dict[str, tuple[Fixture, tuple[str, ...]]] = {
     "user.link_used": ({"facts": {"purpose": "reset"}}, (OK,)),
     "user.link_refused": ({"facts": {"left_out_before": 0}}, (DENIED,)),
     "factor.reset": ({**LINA, "facts": {"count": 2}, "details": {"reason": "lost phone"}}, (OK,)),
+    "user.teams_changed": (LINA | TEAMS, (OK,)),
+    "team.added": (LINE | TEAMS, (OK,)),
+    "team.changed": (
+        {**LINE, "facts": {"fields": ["name"]}, "details": {"changes": {"name": ["1st", "First"]}}},
+        (OK,),
+    ),
+    "team.members_changed": (LINE | TEAMS, (OK,)),
+    "team.deleted": (LINE, (OK,)),
     "role.added": ({"target_type": "group", "target_id": "5", "target_label": "Second line"}, (OK,)),
     "role.changed": ({"target_type": "group", "target_id": "5", "target_label": "Second line"}, (OK,)),
     "role.deleted": ({"target_type": "group", "target_id": "5", "target_label": "Second line"}, (OK,)),

@@ -21,7 +21,7 @@ from invitations import actions, operations, orphans, sync
 from invitations.models import Invitation, Operation, Policy
 from portal import audit
 from portal.accounts import roles
-from portal.accounts.models import OneTimeLink, User
+from portal.accounts.models import OneTimeLink, Team, User
 from portal.audit import appending
 from portal.audit.models import Event
 from portal.getscreen import configured
@@ -60,7 +60,7 @@ class Desk:
         self.invitation = Invitation.objects.get()
         Invitation.objects.update(created_by=self.agent, is_external=False)
         self.here = f"/invitations/{self.invitation.public_id}/"
-        self.policy = Policy.load().pk
+        self.policy, self.team = Policy.load().pk, Team.objects.create(name="First line").pk
         self.by = {user.username: signed_in(user) for user in (self.agent, self.admin, self.outsider)}
         self.stranger, self.forgetful = Browser(), Browser()
         self.reset = self.open_reset_link()
@@ -78,7 +78,8 @@ class Desk:
         people = list(User.objects.order_by("pk").values("pk", "username", "password", "is_active", "last_login"))
         rows = Invitation.objects.values("pk", "client_name", "status", "taken_by")
         policies, links = Policy.objects.values("recording"), OneTimeLink.objects.count()
-        return {"people": people, "rows": [*rows, *policies], "links": links, "open": Operation.objects.count()}
+        rest = {"links": links, "open": Operation.objects.count(), "teams": list(Team.objects.values("name"))}
+        return {"people": people, "rows": [*rows, *policies], **rest}
 
 
 def person(name: str, *names: str) -> User:
@@ -144,6 +145,8 @@ ACTIONS: dict[str, Act] = {
     "change a role": lambda desk: desk.by["admin"].post(
         f"/admin/auth/group/{desk.agent.groups.get().pk}/change/", {"actions": "invitations.see_board"}
     ),
+    "add a team": lambda desk: desk.by["admin"].post("/admin/accounts/team/add/", {"name": "Bo Keep"}),
+    "delete a team": lambda desk: desk.by["admin"].post(f"/admin/accounts/team/{desk.team}/delete/", {"post": "yes"}),
     "set a password": lambda desk: desk.by["admin"].post(
         f"/admin/accounts/user/{desk.agent.pk}/password/", {"password1": NEW, "password2": NEW}
     ),
@@ -163,6 +166,7 @@ KEEPING = {
     "remove factors": 'value="Bo Keep called"',
     "disable a person": 'value="Bo Keep"',
     "add a role": 'value="Bo Keep"',
+    "add a team": 'value="Bo Keep"',
     "change a role": 'value="invitations.see_board" id="id_actions_0_0" checked',
     "change the policy": 'value="Bo Keep"',
 }

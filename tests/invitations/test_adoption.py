@@ -10,7 +10,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from invitations import actions, adoption, operations, unsettled
-from invitations.models import Invitation, Operation
+from invitations.models import Invitation, Operation, sight_of
 from portal.audit.models import Event
 from portal.getscreen import configured
 from portal.getscreen.errors import GetscreenError
@@ -62,7 +62,7 @@ def test_a_create_from_the_future_holds_nothing_back_and_is_seen(agent, vendor, 
     vendor.add("Lena")
     look()
     assert Invitation.objects.get().is_external
-    assert [line.reference for line in unsettled.on_board().lines] == [op.reference]
+    assert [line.reference for line in unsettled.on_board(sight_of(agent)).lines] == [op.reference]
     assert operations.abandon_interrupted() == 1
 
 

@@ -6,7 +6,7 @@ import pytest
 from django.utils import timezone
 
 from invitations import actions, unsettled
-from invitations.models import Invitation, Operation, Snapshot
+from invitations.models import Invitation, Operation, Snapshot, sight_of
 from portal.getscreen.errors import GetscreenError
 from tests.conftest import known
 
@@ -74,11 +74,11 @@ def test_a_settled_one_disappears(agent, browser_of, unknown):
     assert "Payroll laptop" not in page_of(browser)
 
 
-def test_one_whose_process_died_counts_and_one_under_way_does_not(unknown):
+def test_one_whose_process_died_counts_and_one_under_way_does_not(agent, unknown):
     unknown("close", state="pending", minutes=0)
-    assert unsettled.on_board().lines == []
+    assert unsettled.on_board(sight_of(agent)).lines == []
     unknown("close", state="pending", minutes=2)
-    assert len(unsettled.on_board().lines) == 1
+    assert len(unsettled.on_board(sight_of(agent)).lines) == 1
 
 
 def test_the_board_shows_the_newest_of_a_day_and_counts_the_rest(agent, auditor, browser_of, unknown):
@@ -129,10 +129,10 @@ def test_creates_older_than_a_day_are_counted(agent, lead, browser_of, unknown):
         assert "?result=unknown" in page
 
 
-def test_beyond_the_shown_ones_all_are_counted(unknown):
+def test_beyond_the_shown_ones_all_are_counted(agent, unknown):
     for number in range(7):
         unknown("close", minutes=number)
     for days in (2, 3):
         unknown("create", minutes=days * 24 * 60)
-    shown = unsettled.on_board()
+    shown = unsettled.on_board(sight_of(agent))
     assert (len(shown.lines), shown.more, shown.older) == (5, 2, 2)

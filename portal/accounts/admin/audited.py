@@ -90,6 +90,10 @@ class AuditedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not subscript
         """Return the kinds of events that these changes are, each with its own."""
         return {"admin.changed": values}
 
+    def more_facts(self, request: HttpRequest, kind: str) -> dict[str, Any]:
+        """Return what else an event of this kind says for ever."""
+        return {}
+
     def _record(self, kind: str, request: HttpRequest, obj: Model, values: Changes | None = None) -> None:
         changes = getattr(request, "audited_values", {}) if values is None else values
         audit.record(
@@ -99,7 +103,7 @@ class AuditedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not subscript
             target_type=obj._meta.model_name or "",
             target_id=str(obj.pk),
             target_label=str(obj),
-            facts={"fields": sorted(changes)},
+            facts={"fields": sorted(changes)} | self.more_facts(request, kind),
             details={"changes": changes},
         )
 

@@ -29,11 +29,12 @@ from django.utils.timezone import localtime
 from django.utils.translation import gettext_lazy as _
 
 from portal import audit
-from portal.accounts import hashing, people, roles, sessions
+from portal.accounts import hashing, memberships, people, roles, sessions
 from portal.accounts.adapter import forget_copied_addresses
 from portal.accounts.admin import person_pages, session_pages
 from portal.accounts.admin.audited import AuditedAdmin, Changes
-from portal.accounts.models import OneTimeLink, User, administrators, lock_administrator_role
+from portal.accounts.admin.membership_table import MembershipField, facts_of
+from portal.accounts.models import OneTimeLink, Team, User, administrators, lock_administrator_role
 
 
 class PasswordButton(ReadOnlyPasswordHashWidget):
@@ -49,6 +50,14 @@ class PersonForm(UserChangeForm):  # type: ignore[type-arg]  # not subscriptable
 
     actor: User
     password = ReadOnlyPasswordHashField(label=_("Password"), widget=PasswordButton)
+    memberships = MembershipField(label=_("Teams"), heads=(_("Team"), _("Member"), _("Leads")))
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        teams = dict(Team.objects.values_list("pk", "name"))
+        self.initial["memberships"] = memberships.places("team", teams, user=self.instance)
+        field: Any = self.fields["memberships"]
+        field.offer(teams)
 
     def clean(self) -> dict[str, Any]:
         values: dict[str, Any] = super().clean() or self.cleaned_data
@@ -86,7 +95,12 @@ class NewPasswordForm(AdminPasswordChangeForm):  # type: ignore[type-arg]  # not
 # Changes that end a person's sessions, and the word for it. What a role may do is asked on every request anyway.
 SESSION_ENDING = {"user.disabled": "disabled", "user.password_set": "password", "user.roles_changed": "roles"}
 LINK_ENDING = {"user.disabled", "user.password_set"}
-KINDS_OF_FIELDS = {"groups": "user.roles_changed", "password": "user.password_set"}
+TEAMS = ("teams", "teams_led")
+KINDS_OF_FIELDS = {
+    "groups": "user.roles_changed",
+    "password": "user.password_set",
+    **dict.fromkeys(TEAMS, "user.teams_changed"),
+}
 
 
 class RoleFilter(admin.RelatedFieldListFilter):
@@ -137,6 +151,7 @@ class UserAdmin(AuditedAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
         (None, {"fields": ("username", "password")}),
         (_("Person"), {"fields": ("first_name", "last_name", "email")}),
         (_("Sign-in and roles"), {"fields": ("is_active", "groups")}),
+        (_("Teams"), {"fields": ("memberships",)}),
         (_("Dates"), {"fields": ("last_login", "date_joined")}),
     )
     add_fieldsets = (
@@ -152,6 +167,24 @@ class UserAdmin(AuditedAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
     def get_queryset(self, request: HttpRequest) -> Any:
         found = with_sign_in(super().get_queryset(request).prefetch_related("groups"))
         return found if request.user.is_superuser else found.filter(is_superuser=False)
+
+    def get_fieldsets(self, request: HttpRequest, obj: User | None = None) -> Any:
+        """Where there are no teams nothing is said of them."""
+        found = super().get_fieldsets(request, obj)
+        has_teams = obj is not None and Team.objects.exists()
+        return found if has_teams else tuple(each for each in found if "memberships" not in each[1]["fields"])
+
+    def construct_change_message(self, request: HttpRequest, form: Any, formsets: Any, add: bool = False) -> Any:
+        message = super().construct_change_message(request, form, formsets, add)
+        values: Changes = request.audited_values  # type: ignore[attr-defined]
+        if values.pop("memberships", None):
+            before, after = form.initial["memberships"], form.cleaned_data["memberships"]
+            values |= form.fields["memberships"].changes(before, after, names=TEAMS)
+            request.audited_facts = facts_of(before, after)  # type: ignore[attr-defined]
+        return message
+
+    def more_facts(self, request: HttpRequest, kind: str) -> dict[str, Any]:
+        return getattr(request, "audited_facts", {}) if kind == "user.teams_changed" else {}
 
     def kinds_changed(self, values: Changes) -> dict[str, Changes]:
         """Taking somebody's access or roles is another matter than a new name."""
@@ -200,6 +233,7 @@ class UserAdmin(AuditedAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         super().save_related(request, form, formsets, change)
         person = form.instance
+        memberships.write("team", form.cleaned_data.get("memberships", {}), user=person)
         if not (person.is_superuser or person.groups.exists()):
             messages.warning(request, _("%(name)s has no role and can see nothing yet.") % {"name": person})
 

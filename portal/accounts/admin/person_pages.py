@@ -170,7 +170,7 @@ def import_people(request: Any) -> HttpResponse:
         with audit.writing():
             # Only this is looked at again: to read it all would keep everybody else from writing.
             if not imports.are_overtaken(good):
-                added = [people.add(line.form, request.user) for line in good]
+                added = [people.add(line.form, request.user, line.teams) for line in good]
                 links = [(user, people.make_link(user, request.user)) for user in added]
                 return render(request, template, whole(request, title, {"added": links}))
         lines = imports.read(text)
@@ -179,4 +179,11 @@ def import_people(request: Any) -> HttpResponse:
 
 def preview(lines: list[imports.Line], text: str) -> dict[str, Any]:
     bad = sum(bool(line.problems) for line in lines)
-    return {"lines": lines, "bad": bad, "good": len(lines) - bad, "form": ImportForm(initial={"text": text})}
+    has_teams = any(line.values.get("teams") for line in lines)
+    return {
+        "has_teams": has_teams,
+        "lines": lines,
+        "bad": bad,
+        "good": len(lines) - bad,
+        "form": ImportForm(initial={"text": text}),
+    }
