@@ -6,6 +6,7 @@ All 404 where no provider is set. Forms lead to the provider by a page of ours: 
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from functools import wraps
@@ -40,6 +41,7 @@ from portal.accounts.single_sign_on import PROVIDER, Identity
 from portal.audit import strangers
 from portal.audit.kinds import Result
 
+logger = logging.getLogger(__name__)
 View = Callable[..., HttpResponseBase]
 LOGIN, CONFIRM, CONNECT = "login", "confirm", "connect"
 confirmed: Callable[[View], View] = reauthentication_required(app="allauth.mfa")
@@ -160,8 +162,9 @@ def closed(view: View) -> View:
 
 
 def failed(request: HttpRequest, reason: str, page: str = "provider") -> HttpResponse:
-    """Answer where nobody is known to have proved anything, and say why in the log."""
-    strangers.record("sso.failed", result=Result.FAILED, details={"reason": reason})
+    """Answer where nobody is known to have proved anything, and say why in both logs. No reason is typed text."""
+    logger.warning("Single sign-on failed: %s", reason)
+    strangers.record("sso.failed", result=Result.FAILED, reason=reason)
     return trouble(request, page)
 
 
@@ -294,6 +297,7 @@ def finish_signing_in(request: HttpRequest, identity: Identity, kept: dict[str, 
 
 def refused(request: HttpRequest, identity: Identity, user: User | None, reason: str) -> HttpResponse:
     name = {"actor": user} if user else {"actor_name": identity.email[:150] or identity.user_name}
+    logger.warning("Single sign-on refused: %s", reason)
     audit.record("signin.refused", result=Result.DENIED, facts={"reason": reason}, **name)
     return trouble(request, reason)
 
