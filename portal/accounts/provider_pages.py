@@ -233,7 +233,10 @@ def confirm(request: SignedInRequest) -> HttpResponse:
 def connect(request: SignedInRequest) -> HttpResponse:
     """Connect one's own account with the provider, after a confirmation. The way back ends in `finish_connecting`."""
     if request.method != "POST":
-        return render(request, "accounts/connect_provider.html")
+        governed = sorted(set(settings.OIDC_ROLES.values()))
+        held = [name for name in request.user.role_names if name in governed]
+        context = {"governed": ", ".join(governed), "held": ", ".join(held)}
+        return render(request, "accounts/connect_provider.html", context)
     title = _("On to %(provider)s") % {"provider": settings.OIDC_NAME}
     return leave(request, CONNECT, lambda address: lead_on(request, address, title))
 
@@ -242,17 +245,15 @@ def connect(request: SignedInRequest) -> HttpResponse:
 @configured
 @confirmed
 def disconnect(request: SignedInRequest) -> HttpResponse:
-    """Take single sign-on off one's own account, where another way in is left."""
-    found = SocialAccount.objects.filter(user_id=request.user.pk, provider=PROVIDER)
-    if settings.SSO_ONLY or not request.user.has_usable_password() or not found.exists():
+    """Take single sign-on off one's own account, where another way in is left. Security says why not."""
+    if single_sign_on.why_kept(request.user) or not single_sign_on.connection_of(request.user):
         return redirect("mfa_index")
     if request.method != "POST":
         return render(request, "accounts/disconnect_provider.html")
     with audit.writing():
-        found.delete()
-        get_adapter().send_notification_mail("mfa/email/single_sign_on_disconnected", request.user)
-        audit.record("sso.disconnected", result=Result.OK, actor=request.user)
-        sessions.end_all(request.user, reason="provider", by=request.user, keep=request.session.session_key)
+        single_sign_on.disconnect(request.user, by=request.user, keep=request.session.session_key)
+    text = _("Disconnected. %(provider)s no longer signs you in here.") % {"provider": settings.OIDC_NAME}
+    messages.success(request, text)
     return redirect("mfa_index")
 
 

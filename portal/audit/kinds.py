@@ -66,7 +66,7 @@ KINDS: dict[str, Kind] = {
         _("Single sign-on failed"), _("signed in"), _("could not be signed in by the provider (%(reason)s)")
     ),
     "sso.connected": Kind(_("Single sign-on connected"), _("connected single sign-on with the own account")),
-    "sso.disconnected": Kind(_("Single sign-on disconnected"), _("took single sign-on off the own account")),
+    "sso.disconnected": Kind(_("Single sign-on disconnected"), _("took single sign-on off the account of %(target)s")),
     "sso.confirmed": Kind(_("Asked again at the provider"), _("confirmed by signing in at the provider again")),
     "signout": Kind(_("Sign-out"), _("signed out")),
     "session.ended": Kind(_("Session ended"), _("ended %(count)s other sessions of %(target)s")),

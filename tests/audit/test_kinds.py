@@ -37,7 +37,7 @@ FIXTURES: dict[str, tuple[Fixture, tuple[str, ...]]] = {
     "signin.link_made": (LINA, (OK,)),
     "sso.failed": ({"facts": {"left_out_before": 0}, "details": {"reason": "no connection"}}, (FAILED,)),
     "sso.connected": ({}, (OK,)),
-    "sso.disconnected": ({}, (OK,)),
+    "sso.disconnected": (LINA, (OK,)),
     "sso.confirmed": ({"facts": {"vouched": True}}, (OK,)),
     "signin.factor_failed": ({}, (DENIED,)),
     "factor.added": ({**LINA, "facts": {"type": "passkey"}}, (OK,)),

@@ -29,7 +29,7 @@ from django.utils.timezone import localtime
 from django.utils.translation import gettext_lazy as _
 
 from portal import audit
-from portal.accounts import people, roles, sessions
+from portal.accounts import openid, people, roles, sessions, single_sign_on
 from portal.accounts.adapter import forget_copied_addresses
 from portal.accounts.admin import person_pages, session_pages
 from portal.accounts.admin.audited import AuditedAdmin, Changes
@@ -89,6 +89,9 @@ LINK_ENDING = {"user.disabled", "user.password_set"}
 KINDS_OF_FIELDS = {"groups": "user.roles_changed", "password": "user.password_set"}
 
 
+SIGN_IN: Any = (_("Sign-in and roles"), {"fields": ("is_active", "groups")})
+
+
 class RoleFilter(admin.RelatedFieldListFilter):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -132,11 +135,11 @@ class UserAdmin(AuditedAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
     form = PersonForm
     add_form = UserCreationForm
     change_password_form = NewPasswordForm
-    readonly_fields = ("last_login", "date_joined")
+    readonly_fields = ("last_login", "date_joined", "connection")
     fieldsets = (
         (None, {"fields": ("username", "password")}),
         (_("Person"), {"fields": ("first_name", "last_name", "email")}),
-        (_("Sign-in and roles"), {"fields": ("is_active", "groups")}),
+        SIGN_IN,
         (_("Dates"), {"fields": ("last_login", "date_joined")}),
     )
     add_fieldsets = (
@@ -173,6 +176,12 @@ class UserAdmin(AuditedAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
             sessions.end_all(obj, reason=reasons[0], by=request.user, keep=request.session.session_key)
         return entry
 
+    def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> Any:
+        person = context.get("original")
+        is_other = person is not None and person.pk != request.user.pk  # one's own is disconnected under Security
+        context["may_disconnect"] = is_other and single_sign_on.connection_of(person) is not None
+        return super().render_change_form(request, context, *args, **kwargs)
+
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> Any:
         return self._recorded(request, super().add_view, self._add_view, form_url, extra_context)  # type: ignore[attr-defined]
 
@@ -182,6 +191,15 @@ class UserAdmin(AuditedAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
             return redirect("account_change_password")
         with audit.writing() if request.method == "POST" else nullcontext():
             return super().user_change_password(request, id, form_url)
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Say who is connected with single sign-on, where there is such a thing."""
+        fieldsets = super().get_fieldsets(request, obj)
+        if obj is None or not openid.is_configured():
+            return fieldsets
+        title, _options = SIGN_IN
+        shown = (title, {"fields": ("is_active", "connection", "groups")})
+        return [shown if fieldset[0] == title else fieldset for fieldset in fieldsets]
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         form: Any = super().get_form(request, obj, change=change, **kwargs)
@@ -219,6 +237,14 @@ class UserAdmin(AuditedAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
         if not user.is_active:
             return _("Disabled")
         return _("Awaits approval") if user.awaits_approval else _("Active")
+
+    @admin.display(description=_("single sign-on"))
+    def connection(self, user: User) -> Any:
+        found = single_sign_on.connection_of(user)
+        if found is None:
+            return _("Not connected")
+        date = date_format(localtime(found.since), "SHORT_DATE_FORMAT")
+        return _("Connected since %(date)s: %(name)s") % {"date": date, "name": found.name or _("an unnamed account")}
 
     @admin.display(description=_("second factor"), ordering="factor")
     def has_factor(self, user: Any) -> str:
@@ -271,6 +297,8 @@ class UserAdmin(AuditedAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
             path("import/", wrap(person_pages.import_people), name="accounts_user_import"),
             path("<id>/link/", wrap(person_pages.link), name="accounts_user_link"),
             path("<id>/factors/", wrap(person_pages.factors), name="accounts_user_factors"),
+            path("<id>/disconnect/", wrap(person_pages.disconnect), name="accounts_user_disconnect"),
+            path("<id>/approve/", wrap(person_pages.approve), name="accounts_user_approve"),
             path("<id>/sessions/", wrap(session_pages.of_person), name="accounts_user_sessions"),
             path("end-every-session/", wrap(session_pages.end_everybodys), name="accounts_user_end_everybodys"),
         ]
