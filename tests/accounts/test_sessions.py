@@ -567,7 +567,7 @@ def test_the_command_ends_one_person_s_or_everybody_s(agent, colleague, admin, b
     assert not is_in(theirs)
     assert told("session.ended") == [{"count": 2, "reason": "command"}]
     assert told("session.all_ended") == [{"count": 1, "people": 1}]
-    assert sentences.of(Event.objects.get(kind="session.all_ended")) == "ended every session: 1 of 1 people"
+    assert sentences.of(Event.objects.get(kind="session.all_ended")) == "ended every session (sessions: 1, people: 1)"
 
 
 def test_the_command_says_what_it_cannot_do(agent, browser_of, monkeypatch):
