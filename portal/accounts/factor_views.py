@@ -187,7 +187,7 @@ class NewCodes(recovery_codes.GenerateRecoveryCodesView):  # type: ignore[misc]
         with audit.writing():
             response: HttpResponse = super().form_valid(form)
             factors.record("factor.recovery_codes", user, by=user)
-            sessions.end_all(user, reason="factor", by=user, keep=self.request.session.session_key)
+            sessions.end_others(self.request, user, reason="factor")
         return response
 
 

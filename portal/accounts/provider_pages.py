@@ -342,7 +342,7 @@ def finish_connecting(request: HttpRequest, identity: Identity, kept: dict[str, 
             single_sign_on.connect(user, identity)
             get_adapter().send_notification_mail("mfa/email/single_sign_on_connected", user)
             audit.record("sso.connected", result=Result.OK, actor=user)
-            sessions.end_all(user, reason="provider", by=user, keep=request.session.session_key)
+            sessions.end_others(request, user, reason="provider")
     except IntegrityError:
         return refused(request, identity, user, "another_person")
     messages.success(request, _("Connected. From now on %(provider)s signs you in.") % {"provider": settings.OIDC_NAME})

@@ -198,6 +198,11 @@ def end_all(user: User, *, reason: str, by: Any = None, keep: str | None = None)
     return end(rows, user, reason=reason, by=by)
 
 
+def end_others(request: HttpRequest, user: User, *, reason: str) -> int:
+    """Remove the sessions that somebody has beside this one, by their own doing; record and return how many."""
+    return end_all(user, reason=reason, by=user, keep=request.session.session_key)
+
+
 def end_one(user: User, tag: str, *, reason: str, by: Any) -> int:
     """Remove one session of the person. There is none if it has ended meanwhile, or is somebody else's."""
     keys = [place.row.pk for place in places(user) if place.tag == tag]
