@@ -129,6 +129,14 @@ KINDS: dict[str, Kind] = {
         _("One-time link refused"), _("used a one-time link"), _("opened a one-time link that is used or too old")
     ),
     "factor.reset": Kind(_("Second factor removed"), _("removed the second factors of %(target)s")),
+    "factor.reencrypted": Kind(
+        _("Second factors encrypted anew"),
+        ngettext_lazy(
+            "encrypted %(count)s second factor with the new key",
+            "encrypted %(count)s second factors with the new key",
+            "count",
+        ),
+    ),
     "role.added": Kind(_("Role added"), _("added the role %(target)s")),
     "role.changed": Kind(_("Role changed"), _("changed what the role %(target)s may do")),
     "role.deleted": Kind(_("Role deleted"), _("deleted the role %(target)s")),

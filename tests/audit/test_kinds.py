@@ -75,6 +75,7 @@ FIXTURES: dict[str, tuple[Fixture, tuple[str, ...]]] = {
     "user.link_used": ({"facts": {"purpose": "reset"}}, (OK,)),
     "user.link_refused": ({"facts": {"left_out_before": 0}}, (DENIED,)),
     "factor.reset": ({**LINA, "facts": {"count": 2}, "details": {"reason": "lost phone"}}, (OK,)),
+    "factor.reencrypted": ({"facts": {"count": 3}}, (OK,)),
     "role.added": ({"target_type": "group", "target_id": "5", "target_label": "Second line"}, (OK,)),
     "role.changed": ({"target_type": "group", "target_id": "5", "target_label": "Second line"}, (OK,)),
     "role.deleted": ({"target_type": "group", "target_id": "5", "target_label": "Second line"}, (OK,)),
