@@ -228,7 +228,7 @@ class Connection:
     since: datetime
 
 
-ONLY_WAY, NO_PASSWORD = "only way", "no password"
+ONLY_WAY, NO_OTHER = "only way", "no other way"  # for everybody here, or for this person
 
 
 def connection_of(user: User) -> Connection | None:
@@ -240,7 +240,7 @@ def why_kept(user: User) -> str:
     """Return why the person could not sign in any more without single sign-on, or ""."""
     if settings.SSO_ONLY:
         return ONLY_WAY
-    return "" if user.has_usable_password() else NO_PASSWORD
+    return "" if user.has_usable_password() else NO_OTHER
 
 
 def disconnect(user: User, *, by: User, keep: str | None = None) -> None:

@@ -410,7 +410,7 @@ def test_every_reason_for_an_end_has_words(agent):
     """All that the portal itself gives as a reason."""
     given = set()
     for path in (Path(settings.BASE_DIR) / "portal" / "accounts").rglob("*.py"):
-        given |= set(re.findall(r'end_(?:all|one)\([^)]*reason="(\w+)"', path.read_text(encoding="utf-8")))
+        given |= set(re.findall(r'end_(?:all|one|others)\([^)]*reason="(\w+)"', path.read_text(encoding="utf-8")))
     assert len(given) > 4
     assert given | set(SESSION_ENDING.values()) | {PERSON, "everybody"} <= set(farewells.WORDS)
     assert sessions.words_of("something of a later release") == ""
@@ -510,7 +510,7 @@ def test_administrators_see_and_end_a_person_s_sessions(agent, admin, browser_of
     assert "Mobile Safari on iOS" in page
     assert "192.0.2.10" in page
     tag = next(place.tag for place in sessions.places(agent) if "Safari" in place.device)
-    office.post(path, {"session": tag})
+    assert "One session of agent is ended." in office.post(path, {"session": tag}, follow=True).content.decode()
     assert (is_in(phone), is_in(desk)) == (False, True)
     office.post(path)
     assert not is_in(desk)
@@ -524,6 +524,7 @@ def test_administrators_end_their_own_elsewhere_and_none_of_a_superuser(admin, m
     own = f"/admin/accounts/user/{admin.pk}/sessions/"
     assert "/accounts/security/sessions/" in office.get(own).content.decode()
     assert "cannot do this to your own account" in office.post(own, follow=True).content.decode()
+    assert told("user.change_refused") == [{"reason": "own account"}]
     assert office.post(f"/admin/accounts/user/{root.pk}/sessions/").status_code == 404
     assert is_in(office)
     assert is_in(theirs)

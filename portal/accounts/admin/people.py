@@ -29,7 +29,7 @@ from django.utils.timezone import localtime
 from django.utils.translation import gettext_lazy as _
 
 from portal import audit
-from portal.accounts import openid, people, roles, sessions, single_sign_on
+from portal.accounts import factors, openid, people, roles, sessions, single_sign_on
 from portal.accounts.adapter import forget_copied_addresses
 from portal.accounts.admin import person_pages, session_pages
 from portal.accounts.admin.audited import AuditedAdmin, Changes
@@ -48,6 +48,7 @@ class PersonForm(UserChangeForm):  # type: ignore[type-arg]  # not subscriptable
     """A person's data and roles. Administrators neither lock themselves out nor leave nobody in charge."""
 
     actor: User
+    confirmation: str  # the page to confirm on, "" where that was done a moment ago
     password = ReadOnlyPasswordHashField(label=_("Password"), widget=PasswordButton)
 
     def clean(self) -> dict[str, Any]:
@@ -63,6 +64,10 @@ class PersonForm(UserChangeForm):  # type: ignore[type-arg]  # not subscriptable
         if self.instance.pk == self.actor.pk and "groups" in self.changed_data:
             words = _("You cannot change your own roles. Ask another administrator.")
             self.refuse("groups", ValidationError(words, code=people.OWN_ROLES))
+        if self.instance.pk == self.actor.pk and "email" in self.changed_data and self.confirmation:
+            # Whoever has the mailbox can reset the password.
+            words = _('Confirm first that it is you, then change your own address. <a href="{}">Confirm</a>')
+            self.add_error("email", format_html(str(words), self.confirmation))
         if not (is_active and holds_role) and not administrators().exclude(pk=self.instance.pk).exists():
             self.refuse(None, people.last_administrator())
         return values
@@ -113,9 +118,9 @@ class FactorFilter(admin.SimpleListFilter):
 
 def with_sign_in(found: Any) -> Any:
     """Add whether people have a second factor, and how many sessions they have open, to the same query."""
-    factors = Authenticator.objects.filter(user=OuterRef("pk")).exclude(type=Authenticator.Type.RECOVERY_CODES)
+    owned = Authenticator.objects.filter(user=OuterRef("pk")).exclude(type=Authenticator.Type.RECOVERY_CODES)
     is_open = Q(sessions__expire_date__gt=timezone.now())
-    return found.annotate(factor=Exists(factors), open_sessions=Count("sessions", filter=is_open, distinct=True))
+    return found.annotate(factor=Exists(owned), open_sessions=Count("sessions", filter=is_open, distinct=True))
 
 
 def labelled(label: Any, value: Any) -> str:
@@ -204,6 +209,8 @@ class UserAdmin(AuditedAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         form: Any = super().get_form(request, obj, change=change, **kwargs)
         form.actor = request.user  # the class is made anew for each request
+        is_needed = obj == request.user and not factors.is_fresh(request, factors.FRESH_SECONDS)
+        form.confirmation = factors.confirmation_page(request, request.path) if is_needed else ""
         if "groups" in form.base_fields:  # a role is made on its own page, with what it may do in view
             form.base_fields["groups"].widget.can_add_related = False
         return form
@@ -261,22 +268,22 @@ class UserAdmin(AuditedAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
 
     @admin.action(description=_("Disable the chosen people"))
     def disable(self, request: HttpRequest, chosen: Any) -> None:
-        self._do(request, chosen, people.disable)
+        self._do(request, chosen, people.disable, _("Disabled: %(name)s."))
 
     @admin.action(description=_("Enable the chosen people"))
     def enable(self, request: HttpRequest, chosen: Any) -> None:
-        self._do(request, chosen, people.enable)
+        self._do(request, chosen, people.enable, _("Enabled: %(name)s."))
 
     @admin.action(description=_("Approve the chosen people"))
     def approve(self, request: HttpRequest, chosen: Any) -> None:
-        self._do(request, chosen, people.approve)
+        self._do(request, chosen, people.approve, _("Let in: %(name)s."))
 
     @admin.action(description=_("End all sessions of the chosen people"))
     def end_sessions(self, request: HttpRequest, chosen: Any) -> None:
-        self._do(request, chosen, people.end_sessions)
+        self._do(request, chosen, people.end_sessions, _("All sessions of %(name)s are ended."))
 
-    def _do(self, request: Any, chosen: Any, act: Callable[[User, Any], None]) -> None:
-        """Do it to each of the chosen, and say for whom it was refused."""
+    def _do(self, request: Any, chosen: Any, act: Callable[[User, Any], None], words: Any) -> None:
+        """Do it to each of the chosen, and say so, or for whom it was refused."""
         for person in chosen:
             try:
                 act(person, request.user)
@@ -284,7 +291,7 @@ class UserAdmin(AuditedAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
                 people.tell_refusal(person, request.user, error)
                 messages.error(request, f"{person}: {' '.join(error.messages)}")
             else:
-                messages.success(request, _("%(name)s: done.") % {"name": person})
+                messages.success(request, words % {"name": person})
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
         with audit.writing() if request.method == "POST" else nullcontext():
