@@ -30,8 +30,8 @@ SLOW_ROUND = 30  # seconds
 
 # Kinds of trouble in which an action has no chance, with the reason shown at its button.
 WHY_NOT: dict[str, str | Promise] = {
-    Trouble.UNREACHABLE: _("Getscreen does not answer. This is offered again as soon as it does."),
-    Trouble.GARBLED: _("Getscreen’s answers cannot be understood. This is offered again as soon as they can."),
+    Trouble.UNREACHABLE: _("Getscreen does not answer. Once it does, this works again."),
+    Trouble.GARBLED: _("Getscreen’s answers cannot be understood. Once they can, this works again."),
     Trouble.KEY: _("Getscreen rejected the portal’s API key. An administrator must check GETSCREEN_API_KEY."),
     Trouble.ADDRESS: _("There is no Getscreen at the configured address. An administrator must check it."),
     NO_KEY: _("The portal has no Getscreen API key. An administrator must set GETSCREEN_API_KEY."),

@@ -140,6 +140,12 @@ def look_at_provider(here: Circumstances) -> Outcomes:
     if not openid.is_configured():
         return
     name = settings.OIDC_NAME
+    if not settings.OIDC_CLIENT_SECRET.reveal():
+        yield (
+            UNWISE,
+            _("No secret is used at %(provider)s: the portal is a public client there.") % {"provider": name},
+            _("Register a confidential client, and set OIDC_CLIENT_SECRET or OIDC_CLIENT_SECRET_FILE."),
+        )
     if not here.calls:
         yield UNKNOWN, _("%(provider)s was not asked.") % {"provider": name}, _("Ask it now.")
         return

@@ -192,7 +192,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
                 raise PermissionDenied
             user.one_time_links.all().delete()  # whoever holds one could undo it
             audit.record("password.reset" if is_reset else "password.changed", result=Result.OK, actor=user)
-            sessions.end_all(user, reason="password", by=user, keep=self.request.session.session_key)
+            sessions.end_others(self.request, user, reason="password")
 
     def get_reset_password_from_key_url(self, key: str) -> str:
         """Return the link for the mail, under the portal's own address whatever host was asked for."""

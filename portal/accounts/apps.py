@@ -5,7 +5,7 @@ from django.utils.translation import gettext_lazy as _
 class AccountsConfig(AppConfig):
     name = "portal.accounts"
     label = "accounts"
-    verbose_name = _("People")
+    verbose_name = _("People and roles")
 
     def ready(self) -> None:
         """Say people and roles where Django says users and groups. In its models' options that would be a migration."""

@@ -17,7 +17,6 @@ from allauth.mfa.totp.internal import flows as totp_flows
 from allauth.mfa.totp.internal.auth import SECRET_SESSION_KEY
 from allauth.mfa.webauthn import views as webauthn
 from allauth.mfa.webauthn.internal import flows as webauthn_flows
-from allauth.socialaccount.models import SocialAccount
 from django.conf import settings
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
@@ -30,7 +29,7 @@ from django.views.generic import DeleteView, UpdateView
 from django.views.generic.edit import FormView
 
 from portal import audit, languages
-from portal.accounts import factors, openid, sessions
+from portal.accounts import factors, openid, sessions, single_sign_on
 from portal.accounts.access import SignedInRequest
 from portal.accounts.factor_forms import ActivateTOTPForm, AddWebAuthnForm, EditWebAuthnForm
 from portal.audit.kinds import Result
@@ -54,8 +53,8 @@ def index(request: SignedInRequest) -> HttpResponse:
         "last": [each.pk for each in owned if each != codes and not adapter.can_delete_authenticator(each)],
         "is_demanded": factors.is_demanded_by_policy(request.user),
         "is_for_connect": factors.is_for_connect(request),
-        "is_connected": openid.is_configured() and SocialAccount.objects.filter(user_id=request.user.pk).exists(),
-        "may_disconnect": request.user.has_usable_password() and not settings.SSO_ONLY,
+        "connection": single_sign_on.connection_of(request.user) if openid.is_configured() else None,
+        "why_kept": single_sign_on.why_kept(request.user),
     }
     is_first = context["is_demanded"] and not (factors.has_factor(request.user) or factors.is_strong(request))
     if is_first:
@@ -188,7 +187,7 @@ class NewCodes(recovery_codes.GenerateRecoveryCodesView):  # type: ignore[misc]
         with audit.writing():
             response: HttpResponse = super().form_valid(form)
             factors.record("factor.recovery_codes", user, by=user)
-            sessions.end_all(user, reason="factor", by=user, keep=self.request.session.session_key)
+            sessions.end_others(self.request, user, reason="factor")
         return response
 
 

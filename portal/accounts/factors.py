@@ -221,13 +221,13 @@ def added(request: HttpRequest, authenticator: Authenticator, *, has_new_codes: 
     record("factor.added", user, by=user, facts={"type": WORDS[authenticator.type]})
     if has_new_codes:
         record("factor.recovery_codes", user, by=user)
-    sessions.end_all(user, reason="factor", by=user, keep=request.session.session_key)
+    sessions.end_others(request, user, reason="factor")
 
 
 def removed(request: HttpRequest, type: str) -> None:
     user: User = request.user  # type: ignore[assignment]  # behind the sign-in
     record("factor.removed", user, by=user, facts={"type": WORDS[Type(type)]})
-    sessions.end_all(user, reason="factor", by=user, keep=request.session.session_key)
+    sessions.end_others(request, user, reason="factor")
 
 
 def reset(user: User, *, by: Any) -> int:

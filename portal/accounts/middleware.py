@@ -42,6 +42,7 @@ AUTOMATIC = frozenset({"board_rows", "board_waiting", "invitation_live", "logo",
 class SessionLimits:
     """End a session that has reached a limit, whatever is asked for; note when somebody did something.
 
+    Also tells the browser of a session that was ended why; that costs a stranger's request with a lost key a question.
     The session's row and the person are read for every request anyway; only activity costs a question,
     once a minute.
     """
@@ -58,6 +59,8 @@ class SessionLimits:
         limit = sessions.limit_met(row, user or row.user) if row is not None else None
         if limit is not None:
             sessions.end_by_limit(request, row, limit)
+        elif session.lost_key:
+            sessions.explain_end(request, session.lost_key)
         return self.get_response(request)
 
     def process_view(self, request: HttpRequest, view: object, args: object, kwargs: object) -> None:

@@ -13,7 +13,7 @@ from django.core.mail import send_mail
 from django.utils.translation import gettext as _
 
 from portal import audit
-from portal.accounts import factors, memberships, one_time, sessions
+from portal.accounts import factors, memberships, one_time, sessions, single_sign_on
 from portal.accounts.forms import InviteForm
 from portal.accounts.models import OneTimeLink, Team, User, administrators, lock_administrator_role
 from portal.audit.kinds import Result
@@ -140,6 +140,22 @@ def approve(user: User, by: User) -> None:
     refuse_oneself(user, by)
     if User.objects.filter(pk=user.pk, awaits_approval=True).update(awaits_approval=False):
         audit.record("user.approved", **about(user, by), **changed("awaits_approval", before=True))
+
+
+def disconnect(user: User, by: User) -> None:
+    """Take single sign-on off the person's account. Raises ValidationError where they could not sign in any more."""
+    refuse_oneself(user, by)
+    refuse_greater(user, by)
+    reason = single_sign_on.why_kept(user)
+    if reason == single_sign_on.ONLY_WAY:
+        raise ValidationError(_("Single sign-on is the only way in here. To keep this person out, disable them."))
+    if reason:
+        words = _(
+            "This person has no password and could not sign in any more. Make them a one-time link, and disconnect "
+            "them once they have chosen a password. To keep them out, disable them."
+        )
+        raise ValidationError(words)
+    single_sign_on.disconnect(user, by=by)
 
 
 def end_sessions(user: User, by: User) -> None:

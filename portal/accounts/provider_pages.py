@@ -6,6 +6,7 @@ All 404 where no provider is set. Forms lead to the provider by a page of ours: 
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from functools import wraps
@@ -40,6 +41,7 @@ from portal.accounts.single_sign_on import PROVIDER, Identity
 from portal.audit import strangers
 from portal.audit.kinds import Result
 
+logger = logging.getLogger(__name__)
 View = Callable[..., HttpResponseBase]
 LOGIN, CONFIRM, CONNECT = "login", "confirm", "connect"
 confirmed: Callable[[View], View] = reauthentication_required(app="allauth.mfa")
@@ -160,8 +162,9 @@ def closed(view: View) -> View:
 
 
 def failed(request: HttpRequest, reason: str, page: str = "provider") -> HttpResponse:
-    """Answer where nobody is known to have proved anything, and say why in the log."""
-    strangers.record("sso.failed", result=Result.FAILED, details={"reason": reason})
+    """Answer where nobody is known to have proved anything, and say why in both logs. No reason is typed text."""
+    logger.warning("Single sign-on failed: %s", reason)
+    strangers.record("sso.failed", result=Result.FAILED, reason=reason)
     return trouble(request, page)
 
 
@@ -230,7 +233,10 @@ def confirm(request: SignedInRequest) -> HttpResponse:
 def connect(request: SignedInRequest) -> HttpResponse:
     """Connect one's own account with the provider, after a confirmation. The way back ends in `finish_connecting`."""
     if request.method != "POST":
-        return render(request, "accounts/connect_provider.html")
+        governed = sorted(set(settings.OIDC_ROLES.values()))
+        held = [name for name in request.user.role_names if name in governed]
+        context = {"governed": ", ".join(governed), "held": ", ".join(held)}
+        return render(request, "accounts/connect_provider.html", context)
     title = _("On to %(provider)s") % {"provider": settings.OIDC_NAME}
     return leave(request, CONNECT, lambda address: lead_on(request, address, title))
 
@@ -239,17 +245,15 @@ def connect(request: SignedInRequest) -> HttpResponse:
 @configured
 @confirmed
 def disconnect(request: SignedInRequest) -> HttpResponse:
-    """Take single sign-on off one's own account, where another way in is left."""
-    found = SocialAccount.objects.filter(user_id=request.user.pk, provider=PROVIDER)
-    if settings.SSO_ONLY or not request.user.has_usable_password() or not found.exists():
+    """Take single sign-on off one's own account, where another way in is left. Security says why not."""
+    if single_sign_on.why_kept(request.user) or not single_sign_on.connection_of(request.user):
         return redirect("mfa_index")
     if request.method != "POST":
         return render(request, "accounts/disconnect_provider.html")
     with audit.writing():
-        found.delete()
-        get_adapter().send_notification_mail("mfa/email/single_sign_on_disconnected", request.user)
-        audit.record("sso.disconnected", result=Result.OK, actor=request.user)
-        sessions.end_all(request.user, reason="provider", by=request.user, keep=request.session.session_key)
+        single_sign_on.disconnect(request.user, by=request.user, keep=request.session.session_key)
+    text = _("Disconnected. %(provider)s no longer signs you in here.") % {"provider": settings.OIDC_NAME}
+    messages.success(request, text)
     return redirect("mfa_index")
 
 
@@ -294,6 +298,7 @@ def finish_signing_in(request: HttpRequest, identity: Identity, kept: dict[str, 
 
 def refused(request: HttpRequest, identity: Identity, user: User | None, reason: str) -> HttpResponse:
     name = {"actor": user} if user else {"actor_name": identity.email[:150] or identity.user_name}
+    logger.warning("Single sign-on refused: %s", reason)
     audit.record("signin.refused", result=Result.DENIED, facts={"reason": reason}, **name)
     return trouble(request, reason)
 
@@ -337,7 +342,7 @@ def finish_connecting(request: HttpRequest, identity: Identity, kept: dict[str, 
             single_sign_on.connect(user, identity)
             get_adapter().send_notification_mail("mfa/email/single_sign_on_connected", user)
             audit.record("sso.connected", result=Result.OK, actor=user)
-            sessions.end_all(user, reason="provider", by=user, keep=request.session.session_key)
+            sessions.end_others(request, user, reason="provider")
     except IntegrityError:
         return refused(request, identity, user, "another_person")
     messages.success(request, _("Connected. From now on %(provider)s signs you in.") % {"provider": settings.OIDC_NAME})

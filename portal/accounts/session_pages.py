@@ -54,8 +54,7 @@ def end_others(request: SignedInRequest) -> HttpResponse:
         places = sessions.places(request.user, request.session.session_key)
         return render(request, "account/session_end.html", {"places": [each for each in places if not each.is_here]})
     with audit.writing():
-        user, key = request.user, request.session.session_key
-        count = sessions.end_all(user, reason=PERSON, by=user, keep=key)
+        count = sessions.end_others(request, request.user, reason=PERSON)
     return told(request, count)
 
 

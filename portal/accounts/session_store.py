@@ -25,6 +25,7 @@ class SessionStore(DatabaseStore):
 
     row: Session | None = None
     over: Session | None = None  # the row that was found in its place, and is too old
+    lost_key = ""  # the browser's, where no row was found
 
     @classmethod
     def get_model_class(cls) -> type[Session]:
@@ -36,9 +37,8 @@ class SessionStore(DatabaseStore):
 
     @property
     def why_ended(self) -> str:
-        """What a person reads whose session a limit has ended."""
-        values = self.get(sessions.ENDED)
-        return sessions.limit_from(values).why_ended if values else ""
+        """What a person reads whose session a limit has ended, or somebody."""
+        return sessions.words_of(self.get(sessions.ENDED))
 
     def _validate_session_key(self, key: Any) -> bool:
         """Whatever else a cookie holds is no key of ours, and no database is asked for it."""
@@ -50,6 +50,7 @@ class SessionStore(DatabaseStore):
             self.row = row
             return self.decode(row.session_data)
         self.over = row if row is not None and row.user_id else None
+        self.lost_key = self.session_key or "" if row is None else ""
         self._session_key: Any = None
         return {}
 

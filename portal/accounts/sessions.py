@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -17,7 +16,7 @@ from django.utils import timezone
 from django.utils.translation import ngettext
 
 from portal import audit
-from portal.accounts import user_agents
+from portal.accounts import farewells, user_agents
 from portal.accounts.models import Session, User, is_administrator
 from portal.audit import origin
 from portal.audit.kinds import Result
@@ -25,7 +24,7 @@ from portal.audit.kinds import Result
 logger = logging.getLogger(__name__)
 
 ABSOLUTE, IDLE = "absolute", "idle"
-ENDED = "ended"  # key in the session of a stranger: which limit has ended the one before
+ENDED = "ended"  # key in the session of a stranger: which limit, or whose reason, has ended the one before
 NOTED_EVERY = timedelta(minutes=1)  # activity is written no more often
 CLOCKS_DIFFER = timedelta(minutes=5)  # a time further ahead than this was told by a clock that was wrong
 AT_ONCE = timedelta(minutes=30)  # two networks within it are two places at once
@@ -114,6 +113,12 @@ def end_by_limit(request: HttpRequest, row: Session, limit: Limit) -> None:
         request.session[ENDED] = list(limit)
 
 
+def explain_end(request: HttpRequest, key: str) -> None:
+    """Tell a stranger who comes with the key of a session that somebody has ended, why that was."""
+    if reason := farewells.take(key):
+        request.session[ENDED] = reason
+
+
 def note_activity(row: Session) -> None:
     """Write that the person did something now, and from where, unless somebody has done so within the minute."""
     now, here = timezone.now(), origin.current()
@@ -193,6 +198,11 @@ def end_all(user: User, *, reason: str, by: Any = None, keep: str | None = None)
     return end(rows, user, reason=reason, by=by)
 
 
+def end_others(request: HttpRequest, user: User, *, reason: str) -> int:
+    """Remove the sessions that somebody has beside this one, by their own doing; record and return how many."""
+    return end_all(user, reason=reason, by=user, keep=request.session.session_key)
+
+
 def end_one(user: User, tag: str, *, reason: str, by: Any) -> int:
     """Remove one session of the person. There is none if it has ended meanwhile, or is somebody else's."""
     keys = [place.row.pk for place in places(user) if place.tag == tag]
@@ -206,6 +216,7 @@ def end(rows: QuerySet[Session], user: User, *, reason: str, by: Any) -> int:
     rows.delete()
     count = len(keys & running_keys)
     if count:
+        farewells.leave(keys & running_keys, reason)
         about = {"target_type": "user", "target_id": str(user.pk), "target_label": user.username}
         facts = {"count": count, "reason": reason}
         audit.record("session.ended", result=Result.OK, actor=by, **about, facts=facts)
@@ -215,13 +226,20 @@ def end(rows: QuerySet[Session], user: User, *, reason: str, by: Any) -> int:
 def end_everybodys(*, by: Any = None) -> int:
     """Remove every session there is, the caller's as well; record and return how many people were signed in."""
     rows = Session.objects.filter(user__isnull=False)
-    people = rows.values("user").distinct().count()
-    count, _ = Session.objects.all().delete()  # half-done sign-ins as well
+    count, people = rows.count(), rows.values("user").distinct().count()
+    keys = set(rows.filter(expire_date__gt=timezone.now()).values_list("pk", flat=True))
+    Session.objects.all().delete()  # half-done sign-ins as well
+    farewells.leave(keys, "everybody")
     audit.record("session.all_ended", result=Result.OK, actor=by, facts={"count": count, "people": people})
     logger.warning("Every session was ended: %d of %d people", count, people)
     return people
 
 
-def limit_from(values: Iterable[Any]) -> Limit:
-    name, minutes = values
-    return Limit(str(name), int(minutes))
+def words_of(ended: Any) -> str:
+    """Return what a person reads for a value of ENDED."""
+    if not ended:
+        return ""
+    if isinstance(ended, str):
+        return str(farewells.WORDS.get(ended, ""))
+    name, minutes = ended
+    return Limit(str(name), int(minutes)).why_ended

@@ -10,8 +10,10 @@ import hashlib
 import re
 import time
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
+from allauth.account.adapter import get_adapter
 from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
 from allauth.socialaccount.models import SocialAccount
 from django.conf import settings
@@ -57,6 +59,11 @@ class Identity:
     groups: frozenset[str]
     is_vouched: bool
     signed_in_at: float | None
+
+    @property
+    def name(self) -> str:
+        """How the person knows the account at the provider."""
+        return self.email or self.user_name
 
     @property
     def uid(self) -> str:
@@ -148,12 +155,13 @@ def admit(identity: Identity) -> tuple[User | None, str]:
         return user, "disabled"
     if reason := objection(identity):
         return user, reason
-    if user is None:
+    if account is None or user is None:
         if settings.OIDC_ROLES and not roles_for(identity):
             return None, "no_role"
         if User.objects.filter(email__iexact=identity.email).exists():
             return None, "email_taken"
         return make(identity), ""
+    keep_name(account, identity)
     give_roles(user, identity)
     is_without = settings.OIDC_ROLES and not user.is_superuser and not user.groups.exists()
     return user, "no_role" if is_without else ""
@@ -196,9 +204,15 @@ def make(identity: Identity) -> User:
 
 
 def connect(user: User, identity: Identity) -> None:
-    """Keep who the provider says it is, and nothing else of what it says."""
-    kept = {"issuer": settings.OIDC_ISSUER, "subject": identity.subject}
+    """Keep who the provider says it is, under which name the person knows that, and nothing else of what it says."""
+    kept = {"issuer": settings.OIDC_ISSUER, "subject": identity.subject, "name": identity.name}
     SocialAccount.objects.create(user=user, provider=PROVIDER, uid=identity.uid, extra_data=kept)
+
+
+def keep_name(account: SocialAccount, identity: Identity) -> None:
+    if account.extra_data.get("name") != identity.name:
+        account.extra_data["name"] = identity.name
+        account.save(update_fields=["extra_data"])
 
 
 def free_name(identity: Identity) -> str:
@@ -208,6 +222,41 @@ def free_name(identity: Identity) -> str:
     }
     names = (wanted, *(f"{wanted}{number}" for number in range(2, len(taken) + 3)))
     return next(name for name in names if name.casefold() not in taken)
+
+
+# --- Connected accounts ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Connection:
+    """The account at the provider that opens one here, as people see it."""
+
+    name: str  # "" where it was connected before names were kept
+    since: datetime
+
+
+ONLY_WAY, NO_OTHER = "only way", "no other way"  # for everybody here, or for this person
+
+
+def connection_of(user: User) -> Connection | None:
+    account = SocialAccount.objects.filter(user_id=user.pk, provider=PROVIDER).first()
+    return Connection(str(account.extra_data.get("name", "")), account.date_joined) if account else None
+
+
+def why_kept(user: User) -> str:
+    """Return why the person could not sign in any more without single sign-on, or ""."""
+    if settings.SSO_ONLY:
+        return ONLY_WAY
+    return "" if user.has_usable_password() else NO_OTHER
+
+
+def disconnect(user: User, *, by: User, keep: str | None = None) -> None:
+    """Take single sign-on off an account, and end its sessions but the one with the key `keep`."""
+    count, _models = SocialAccount.objects.filter(user_id=user.pk, provider=PROVIDER).delete()
+    if count:
+        get_adapter().send_notification_mail("mfa/email/single_sign_on_disconnected", user)
+        audit.record("sso.disconnected", result=Result.OK, **about(user) | {"actor": by})
+        sessions.end_all(user, reason="provider", by=by, keep=keep)
 
 
 # --- Roles -------------------------------------------------------------------------------------------

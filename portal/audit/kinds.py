@@ -11,6 +11,7 @@ from typing import NamedTuple
 from django.db import models
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext_lazy
 
 Text = str | Promise
 
@@ -34,7 +35,7 @@ class Result(models.TextChoices):
 
 
 class Kind(NamedTuple):
-    """The name of a kind in lists, and its sentences."""
+    """The name of a kind in lists, and its sentences. One with two forms says which fact it counts."""
 
     label: Text
     done: Text
@@ -67,14 +68,19 @@ KINDS: dict[str, Kind] = {
         _("Single sign-on failed"), _("signed in"), _("could not be signed in by the provider (%(reason)s)")
     ),
     "sso.connected": Kind(_("Single sign-on connected"), _("connected single sign-on with the own account")),
-    "sso.disconnected": Kind(_("Single sign-on disconnected"), _("took single sign-on off the own account")),
+    "sso.disconnected": Kind(_("Single sign-on disconnected"), _("took single sign-on off the account of %(target)s")),
     "sso.confirmed": Kind(_("Asked again at the provider"), _("confirmed by signing in at the provider again")),
     "signout": Kind(_("Sign-out"), _("signed out")),
-    "session.ended": Kind(_("Session ended"), _("ended %(count)s other sessions of %(target)s")),
+    "session.ended": Kind(
+        _("Session ended"),
+        ngettext_lazy("ended %(count)s session of %(target)s", "ended %(count)s sessions of %(target)s", "count"),
+    ),
     "session.expired": Kind(_("Session expired"), _("was signed out by the %(limit)s limit of %(minutes)s minutes")),
-    "session.all_ended": Kind(_("Every session ended"), _("ended every session: %(count)s of %(people)s people")),
+    "session.all_ended": Kind(
+        _("Every session ended"), _("ended every session (sessions: %(count)s, people: %(people)s)")
+    ),
     "session.concurrent": Kind(
-        _("In two networks at once"), _("signed in while being active in another network (%(count)s sessions)")
+        _("In two networks at once"), _("signed in while being active in another network (sessions there: %(count)s)")
     ),
     "reauthentication.ok": Kind(_("Password asked again"), _("confirmed the password")),
     "reauthentication.failed": Kind(
@@ -125,6 +131,14 @@ KINDS: dict[str, Kind] = {
         _("One-time link refused"), _("used a one-time link"), _("opened a one-time link that is used or too old")
     ),
     "factor.reset": Kind(_("Second factor removed"), _("removed the second factors of %(target)s")),
+    "factor.reencrypted": Kind(
+        _("Second factors encrypted anew"),
+        ngettext_lazy(
+            "encrypted %(count)s second factor with the new key",
+            "encrypted %(count)s second factors with the new key",
+            "count",
+        ),
+    ),
     "role.added": Kind(_("Role added"), _("added the role %(target)s")),
     "role.changed": Kind(_("Role changed"), _("changed what the role %(target)s may do")),
     "role.deleted": Kind(_("Role deleted"), _("deleted the role %(target)s")),
@@ -220,7 +234,9 @@ KINDS: dict[str, Kind] = {
         _("Client returned"), _("returned %(target)s to the queue, because %(holder)s was not there")
     ),
     "history.exported": Kind(
-        _("History exported"), _("exported %(rows)s closed invitations"), _("began to export closed invitations")
+        _("History exported"),
+        ngettext_lazy("exported %(rows)s closed invitation", "exported %(rows)s closed invitations", "rows"),
+        _("began to export closed invitations"),
     ),
     # What was seen at the vendor
     "vendor.joined": Kind(_("Client joined"), _("saw that %(target)s has joined")),
@@ -240,7 +256,9 @@ KINDS: dict[str, Kind] = {
     "audit.viewed": Kind(_("Log viewed"), _("opened the audit log")),
     "audit.event_viewed": Kind(_("Event viewed"), _("opened event %(event)s of the audit log")),
     "audit.exported": Kind(
-        _("Log exported"), _("exported %(rows)s events of the audit log"), _("began to export the audit log")
+        _("Log exported"),
+        ngettext_lazy("exported %(rows)s event of the audit log", "exported %(rows)s events of the audit log", "rows"),
+        _("began to export the audit log"),
     ),
     "audit.evidence": Kind(
         _("Evidence exported"),
@@ -252,7 +270,12 @@ KINDS: dict[str, Kind] = {
         _("Log checked"), _("checked the audit log: nothing was changed"), _("checked the audit log: %(finding)s")
     ),
     "audit.purged": Kind(_("Log purged"), _("removed the events up to %(upto)s"), _("began to remove old events")),
-    "audit.erased": Kind(_("Details erased"), _("erased the personal details of %(count)s events")),
+    "audit.erased": Kind(
+        _("Details erased"),
+        ngettext_lazy(
+            "erased the personal details of %(count)s event", "erased the personal details of %(count)s events", "count"
+        ),
+    ),
     "audit.key_created": Kind(_("Signing key made"), _("made the key %(key)s for checkpoints")),
     "audit.key_rotated": Kind(_("Signing key changed"), _("changed the key for checkpoints from %(old)s to %(key)s")),
     "audit.triggers": Kind(
@@ -271,7 +294,11 @@ KINDS: dict[str, Kind] = {
     "audit.forward_skipped": Kind(
         _("Forwarding gap"),
         _("sent everything to the syslog server"),
-        _("could not send %(count)s events to the syslog server: they were purged before"),
+        ngettext_lazy(
+            "could not send %(count)s event to the syslog server: it was purged before",
+            "could not send %(count)s events to the syslog server: they were purged before",
+            "count",
+        ),
     ),
     "audit.forward_tested": Kind(
         _("Forwarding tested"),
@@ -281,7 +308,10 @@ KINDS: dict[str, Kind] = {
     # The portal as a program
     "system.started": Kind(_("Portal started"), _("started")),
     "system.stopped": Kind(_("Portal stopped"), _("stopped")),
-    "system.recovered": Kind(_("Recovery"), _("found %(count)s operations interrupted")),
+    "system.recovered": Kind(
+        _("Recovery"),
+        ngettext_lazy("found %(count)s operation interrupted", "found %(count)s operations interrupted", "count"),
+    ),
     "system.configured": Kind(_("Settings changed"), _("started with other settings: %(names)s")),
     "system.migrated": Kind(_("Database changed"), _("brought the database to another release")),
     "system.clock": Kind(_("Clock jumped"), _("noticed that the clock jumped by %(seconds)s seconds")),

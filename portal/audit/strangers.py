@@ -1,8 +1,8 @@
 """Events that anybody can cause without an account, limited so that strangers cannot fill the disk.
 
-One per minute, kind and network is written, and of all networks together so many; those in between are counted, and the
-next one says how many. Each process counts by itself and asks the others, through the database, once a minute: a flood
-must not keep people from writing.
+One per minute, kind and network is written (where reasons are told apart: of each reason), and of all together so many;
+those in between are counted, and the next one says how many. Each process counts by itself and asks the others, through
+the database, once a minute: a flood must not keep people from writing.
 """
 
 import time
@@ -13,6 +13,7 @@ from typing import Any
 from django.core.cache import cache
 from django.db import DatabaseError
 from django.http import HttpRequest
+from django.utils.text import slugify
 
 from portal import audit
 from portal.audit import origin
@@ -69,12 +70,16 @@ class Memory:
 memory = Memory()
 
 
-def record(kind: str, **facts: Any) -> None:
+def record(kind: str, *, reason: str = "", **facts: Any) -> None:
     """Record a refusal of a stranger, or count it if one of its kind came from there a moment ago.
 
-    Raises nothing: a refusal stays one even where the log cannot be written.
+    Raises nothing: a refusal stays one even where the log cannot be written. `reason`, which must be one of few and of
+    our own words, goes into the event's details; a refusal for another one is another refusal.
     """
-    record_once(kind, origin.network_of(origin.current().ip or ""), facts)
+    place = origin.network_of(origin.current().ip or "")
+    if reason:
+        place, facts = f"{place}:{slugify(reason)}", facts | {"details": {"reason": reason}}
+    record_once(kind, place, facts)
 
 
 def record_once(kind: str, place: str, facts: dict[str, Any], before: int = 0) -> None:

@@ -68,6 +68,20 @@ def test_the_door_is_the_portal_s(anonymous, db):
     assert "_auth_user_id" not in anonymous.session
 
 
+def test_administrators_change_their_own_address_only_after_a_confirmation(office, admin, agent):
+    form = person_form(admin, email="elsewhere@example.org")
+    page = office.post(change_of(admin), form).content.decode()
+    assert "Confirm first that it is you" in page
+    confirming = f"/accounts/reauthenticate/?next=%2Fadmin%2Faccounts%2Fuser%2F{admin.pk}%2Fchange%2F"
+    assert f'<a href="{confirming}">Confirm</a>' in page
+    assert User.objects.get(pk=admin.pk).email == "admin@example.org"
+    assert office.post(change_of(agent), person_form(agent, email="new@example.org")).status_code == 302
+    answer = office.post("/accounts/reauthenticate/", {"password": PASSWORD, "next": change_of(admin)})
+    assert answer.headers["Location"] == change_of(admin)
+    assert office.post(change_of(admin), form).status_code == 302
+    assert User.objects.get(pk=admin.pk).email == "elsewhere@example.org"
+
+
 def test_its_other_doors_lead_to_the_portal_s(office):
     assert office.get("/admin/login/").headers["Location"] == "/accounts/login/?next=%2Fadmin%2F"
     assert office.get("/admin/logout/").headers["Location"] == "/accounts/logout/"

@@ -160,7 +160,7 @@ def test_lost_factors_are_removed_with_a_reason(office, agent):
 def test_disabling_and_enabling_from_the_list(office, agent, browser_of):
     browser = browser_of(agent)
     people.make_link(agent, User.objects.get(username="admin"))
-    do(office, "disable", agent)
+    assert "Disabled: agent." in do(office, "disable", agent)
     assert browser.get("/").status_code == 302
     assert not OneTimeLink.objects.exists()
     assert last("user.disabled").details["changes"] == {"is_active": [True, False]}

@@ -13,6 +13,7 @@ import pytest
 from portal.accounts import openid
 from portal.accounts.models import User
 from portal.audit.kinds import Result
+from portal.audit.models import Event
 from portal.getscreen.types import Secret
 from tests.accounts.at_provider import (
     BACK,
@@ -149,6 +150,22 @@ def test_a_cancelled_sign_in_shows_the_way_on(provider, anonymous):
     assert b"You did not sign in" in answer.content
     assert b"Continue with Example SSO" in answer.content
     assert "access_denied" in whole_log()
+
+
+def test_each_different_reason_is_told_at_once_and_the_same_one_again_is_counted(provider, anonymous, caplog):
+    """Whoever mends one thing after the other must not read the reason of the first in the log."""
+    for _ in range(2):
+        provider.token = {"aud": "somebody-else"}
+        come(Browser())
+    provider.token, provider.broken = {}, {"/token": lambda handler: handler.say({}, 401)}
+    come(anonymous)
+    reasons = [event.details["reason"] for event in Event.objects.filter(kind="sso.failed").order_by("seq")]
+    assert reasons == ["a token that is not valid (InvalidAudienceError)", "status 401"]
+    assert "Single sign-on failed: status 401" in caplog.text
+    assert caplog.text.count("InvalidAudienceError") == 2
+    provider.broken, provider.claims["email_verified"] = {}, False
+    come(Browser())
+    assert "Single sign-on refused: unverified_email" in caplog.text
 
 
 def test_other_sites_do_not_begin_a_sign_in(provider, anonymous):

@@ -12,8 +12,9 @@ from allauth.mfa.totp.internal.auth import SECRET_SESSION_KEY
 from django.core.management import CommandError, call_command
 
 from invitations.models import Policy
-from portal import self_check
+from portal import audit, self_check
 from portal.accounts import factor_views, seeds
+from portal.audit.models import Event
 from tests.accounts.second_steps import SECURITY, SEED, by_code, by_password, code, give_app, give_codes
 from tests.conftest import Browser
 
@@ -67,12 +68,26 @@ def test_seeds_move_to_the_new_key_and_codes_go_on(agent, lead, settings):
     assert ("unwise", "A former SECRET_KEY still protects the second factors of: agent.") in told()
     assert "anew: 2." in reencrypt()
     assert "anew: 0." in reencrypt()
+    assert [event.facts for event in Event.objects.filter(kind="factor.reencrypted")] == [{"count": 2}]
     assert not [says for _, says in told() if "SECRET_KEY" in says]
     settings.SECRET_KEY_FALLBACKS = []
     by_code(agent)
     again = by_password(agent)
     assert again.post("/accounts/login/code/", {"code": left[0]}).status_code == 422, "a used code stays used"
     assert again.post("/accounts/login/code/", {"code": left[1]}).status_code == 302
+
+
+def test_no_seed_moves_where_that_cannot_be_recorded(agent, settings, monkeypatch):
+    give_app(agent)
+    change_key(settings)
+
+    def away(*_, **__):
+        raise audit.Unavailable("no")
+
+    monkeypatch.setattr(audit, "record", away)
+    with pytest.raises(CommandError, match="Nothing was done"):
+        reencrypt()
+    assert seeds.ages().old == ["agent"]
 
 
 def test_seeds_that_no_key_opens_are_named(agent, settings):

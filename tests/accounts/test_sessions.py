@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 from io import StringIO
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -19,8 +20,10 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from portal import audit
-from portal.accounts import factor_views, roles, sessions, user_agents
+from portal.accounts import factor_views, farewells, roles, sessions, user_agents
+from portal.accounts.admin.people import SESSION_ENDING
 from portal.accounts.models import Session, User
+from portal.accounts.session_pages import PERSON
 from portal.accounts.session_store import SessionStore
 from portal.audit import sentences
 from portal.audit.models import Event
@@ -372,6 +375,58 @@ def test_a_disabled_person_is_out_with_every_kind_of_request(agent, browser_of, 
     assert not vendor.ledger.requests
 
 
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        ("roles", "Your roles have changed, so you were signed out. Sign in again to go on where you were."),
+        ("password", "Your password was changed, so you were signed out. Was it not you?"),
+        ("administrator", "An administrator has signed you out."),
+        ("disabled", "An administrator has signed you out."),
+        ("everybody", "An administrator has signed everybody out."),
+    ],
+)
+def test_who_comes_back_with_an_ended_session_is_told_why_and_nobody_else(agent, vendor, reason, words):
+    browser = sign_in()
+    key = key_of(browser)
+    if reason == "everybody":
+        sessions.end_everybodys()
+    else:
+        sessions.end_all(agent, reason=reason)
+    assert "signed" not in banner_of(Browser())
+    assert "signed" not in banner_of(with_key("x" * 32))
+    target = browser.get("/board/rows/", headers=HX).headers["HX-Redirect"]
+    for _ in range(2):  # in whichever tab it is opened
+        assert words in browser.get(target).content.decode()
+    assert "signed" not in banner_of(with_key(key)), "it is told once, to the first who asks"
+    assert browser.post("/accounts/login/", {"login": "agent", "password": PASSWORD}).status_code == 302
+    assert sessions.ENDED not in browser.session
+
+
+def banner_of(browser: Browser) -> str:
+    return "".join(re.findall(r'<div class="banner".*?</div>', browser.get("/accounts/login/").content.decode()))
+
+
+def test_every_reason_for_an_end_has_words(agent):
+    """All that the portal itself gives as a reason."""
+    given = set()
+    for path in (Path(settings.BASE_DIR) / "portal" / "accounts").rglob("*.py"):
+        given |= set(re.findall(r'end_(?:all|one|others)\([^)]*reason="(\w+)"', path.read_text(encoding="utf-8")))
+    assert len(given) > 4
+    assert given | set(SESSION_ENDING.values()) | {PERSON, "everybody"} <= set(farewells.WORDS)
+    assert sessions.words_of("something of a later release") == ""
+
+
+def test_an_end_is_not_told_where_nothing_can_be_written(agent, vendor, monkeypatch):
+    browser = sign_in()
+    sessions.end_all(agent, reason="roles")
+
+    def full(*_: Any, **__: Any) -> None:
+        raise OperationalError("attempt to write a readonly database")
+
+    monkeypatch.setattr("django.core.cache.backends.db.DatabaseCache.delete", full)
+    assert browser.get("/").headers["Location"] == "/accounts/login/?next=%2F"
+
+
 # --- The person's own page ---------------------------------------------------------------------------
 
 
@@ -455,7 +510,7 @@ def test_administrators_see_and_end_a_person_s_sessions(agent, admin, browser_of
     assert "Mobile Safari on iOS" in page
     assert "192.0.2.10" in page
     tag = next(place.tag for place in sessions.places(agent) if "Safari" in place.device)
-    office.post(path, {"session": tag})
+    assert "One session of agent is ended." in office.post(path, {"session": tag}, follow=True).content.decode()
     assert (is_in(phone), is_in(desk)) == (False, True)
     office.post(path)
     assert not is_in(desk)
@@ -469,6 +524,7 @@ def test_administrators_end_their_own_elsewhere_and_none_of_a_superuser(admin, m
     own = f"/admin/accounts/user/{admin.pk}/sessions/"
     assert "/accounts/security/sessions/" in office.get(own).content.decode()
     assert "cannot do this to your own account" in office.post(own, follow=True).content.decode()
+    assert told("user.change_refused") == [{"reason": "own account"}]
     assert office.post(f"/admin/accounts/user/{root.pk}/sessions/").status_code == 404
     assert is_in(office)
     assert is_in(theirs)
@@ -484,7 +540,7 @@ def test_the_kill_switch_asks_and_ends_everything(admin, agent, browser_of, vend
     assert answer.headers["Location"] == "/accounts/login/"
     assert "Every session was ended." in office.get("/accounts/login/").content.decode()
     assert not any(map(is_in, [office, *theirs]))
-    assert not Session.objects.exists()
+    assert not Session.objects.filter(user__isnull=False).exists()
     (event,) = Event.objects.filter(kind="session.all_ended")
     assert (event.actor_name, event.facts) == ("admin", {"count": 3, "people": 2})
 
@@ -512,7 +568,7 @@ def test_the_command_ends_one_person_s_or_everybody_s(agent, colleague, admin, b
     assert not is_in(theirs)
     assert told("session.ended") == [{"count": 2, "reason": "command"}]
     assert told("session.all_ended") == [{"count": 1, "people": 1}]
-    assert sentences.of(Event.objects.get(kind="session.all_ended")) == "ended every session: 1 of 1 people"
+    assert sentences.of(Event.objects.get(kind="session.all_ended")) == "ended every session (sessions: 1, people: 1)"
 
 
 def test_the_command_says_what_it_cannot_do(agent, browser_of, monkeypatch):

@@ -37,7 +37,7 @@ def test_somebody_new_gets_an_account_with_the_role_of_their_group(provider, ano
 def test_what_is_kept_of_a_token_is_who_it_is_about(provider, anonymous):
     come(anonymous)
     account = SocialAccount.objects.get()
-    assert account.extra_data == {"issuer": provider.issuer, "subject": "maya-1"}
+    assert account.extra_data == {"issuer": provider.issuer, "subject": "maya-1", "name": "maya@example.org"}
     assert not SocialToken.objects.exists()
     kept = whole_log() + str(dict(anonymous.session))
     assert CLIENT_SECRET not in kept
@@ -63,6 +63,7 @@ def test_a_second_sign_in_finds_the_same_account_whatever_the_address_is_now(pro
     again = Browser()
     assert come(again).status_code == 302
     assert User.objects.get().username == "maya"
+    assert SocialAccount.objects.get().extra_data["name"] == "renamed@example.org", "as the person knows it there"
     assert is_in(again)
 
 
@@ -174,6 +175,25 @@ def test_somebody_new_waits_until_an_administrator_lets_them_in(provider, settin
         people.approve(maya, admin)
     come(anonymous)
     assert anonymous.get("/").status_code == 200
+
+
+def test_the_page_of_somebody_who_waits_says_so_and_lets_them_in(provider, settings, admin, browser_of, vendor):
+    settings.OIDC_APPROVE = True
+    come(Browser())
+    office, maya = browser_of(admin), User.objects.get(username="maya")
+    path = f"/admin/accounts/user/{maya.pk}/"
+    assert "waits to be let in" in office.get(f"{path}change/").content.decode()
+    page = office.post(f"{path}approve/", follow=True).content.decode()
+    assert "You have let maya in." in page
+    assert "waits to be let in" not in page
+    assert (last("user.approved").target_label, last("user.approved").actor_id) == ("maya", admin.pk)
+    assert come(Browser()).headers["Location"] == "/"
+
+
+def test_nobody_lets_themselves_in_by_that_button(admin, browser_of, vendor):
+    page = browser_of(admin).post(f"/admin/accounts/user/{admin.pk}/approve/", follow=True).content.decode()
+    assert "cannot do this to your own account" in page
+    assert last("user.change_refused").facts == {"reason": people.OWN_ACCOUNT}
 
 
 def test_who_awaits_approval_comes_in_no_other_way_either(agent, anonymous, browser_of):

@@ -9,10 +9,11 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from portal import checks, self_check
-from portal.accounts import openid
+from portal.accounts import openid, roles
 from portal.accounts.models import OneTimeLink
 from portal.audit import forwarding, syslog
 from portal.audit.kinds import Result
+from portal.getscreen.types import Secret
 from tests.accounts.at_provider import (
     BACK,
     START,
@@ -22,7 +23,7 @@ from tests.accounts.at_provider import (
 )
 from tests.accounts.second_steps import by_password, give_app
 from tests.conftest import PASSWORD, Browser, whole_log
-from tests.openid_provider import CLIENT_ID
+from tests.openid_provider import CLIENT_ID, CLIENT_SECRET
 
 
 @pytest.fixture
@@ -67,10 +68,14 @@ def test_a_password_sign_in_that_was_under_way_ends_as_well(provider, settings, 
     assert last("signin.refused").facts == {"reason": "single_sign_on_only"}
 
 
-def made_link(name: str = "agent") -> str:
+def printed(name: str) -> str:
     out = StringIO()
     call_command("sign_in_link", name, stdout=out)
-    return urlsplit(out.getvalue().split()[-1]).path
+    return out.getvalue()
+
+
+def made_link(name: str = "agent") -> str:
+    return urlsplit(printed(name).split()[-1]).path
 
 
 def test_a_link_of_the_command_line_still_signs_in_once_and_loudly(only, agent, anonymous, vendor):
@@ -103,9 +108,24 @@ def test_a_link_changes_who_is_signed_in(provider, agent, colleague, browser_of)
     assert browser.session["_auth_user_id"] == str(agent.pk)
 
 
-def test_there_is_no_link_for_nobody(db):
-    with pytest.raises(CommandError, match="nobody"):
-        call_command("sign_in_link", "nobody")
+@pytest.mark.parametrize("name", ["AGENT", "Agent@Example.org"])
+def test_a_link_is_for_whoever_has_that_name_or_address(agent, name):
+    assert "signs in as agent, once" in printed(name)
+    assert last("signin.link_made").target_id == str(agent.pk)
+
+
+@pytest.mark.parametrize("name", ["nobody", "", "nobody@example.org"])
+def test_there_is_no_link_for_nobody_but_a_word_about_who_there_is(admin, agent, make_person, name):
+    make_person("rut", is_superuser=True)
+    make_person("former", roles.ADMINISTRATOR, is_active=False)
+    with pytest.raises(CommandError, match=r"nobody .* administer the portal: admin, rut$"):
+        call_command("sign_in_link", name)
+
+
+def test_there_is_no_link_where_a_name_is_somebody_else_s_address(agent, make_person):
+    make_person("agent@example.org")
+    with pytest.raises(CommandError, match=r"Several people .* agent, agent@example.org. .* nobody yet"):
+        call_command("sign_in_link", "agent@example.org")
 
 
 # --- Out ---------------------------------------------------------------------------------------------
@@ -170,13 +190,16 @@ def test_settings_that_fit_nothing_are_refused_at_start(provider, settings, valu
     assert [one.id for one in checks.check_single_sign_on()] == expected
 
 
-def test_the_self_check_asks_the_provider(provider, monkeypatch):
+def test_the_self_check_asks_the_provider(provider, settings, monkeypatch):
     def states(*, calls: bool) -> list[str]:
         here = self_check.Circumstances(None, calls)
         return [state for state, *_more in self_check.look_at_provider(here)]
 
     assert states(calls=False) == [self_check.UNKNOWN]
     assert states(calls=True) == [self_check.OK]
+    settings.OIDC_CLIENT_SECRET = Secret("")
+    assert states(calls=True) == [self_check.UNWISE, self_check.OK], "a public client is told of"
+    settings.OIDC_CLIENT_SECRET = Secret(CLIENT_SECRET)
     provider.broken = {"/keys": lambda handler: handler.say({"keys": []})}
     assert states(calls=True) == [self_check.WRONG]
     provider.broken = {}

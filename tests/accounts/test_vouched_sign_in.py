@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from urllib.parse import urlsplit
 
@@ -10,6 +11,7 @@ from allauth.mfa.models import Authenticator
 from allauth.socialaccount.models import SocialAccount
 
 from invitations.models import Policy
+from portal.accounts import people, roles
 from portal.accounts.models import User
 from portal.audit.models import Event
 from tests.accounts.at_provider import (
@@ -133,14 +135,17 @@ def test_who_must_set_up_a_factor_may_confirm_at_the_provider_first(provider, se
 def test_who_is_signed_in_connects_their_account_and_disconnects_it(provider, agent, anonymous):
     browser, elsewhere = by_password(agent), by_password(agent)
     assert b"does not sign you in here" in browser.get("/accounts/security/").content
-    assert b"Connect with Example SSO" in browser.get(CONNECT).content
+    assert b"You have now: Agent. Make sure first" in browser.get(CONNECT).content
     assert connect(browser).headers["Location"] == "/accounts/security/"
     assert not Event.objects.filter(kind="signout").exists()
     assert elsewhere.get("/accounts/security/").status_code == 302
     come(anonymous)
     assert anonymous.session["_auth_user_id"] == str(agent.pk)
+    shown = browser.get("/accounts/security/").content
+    assert b"<b>maya@example.org</b>" in shown, "the account there, which is not this one's address"
+    assert b"connected since" in shown
     assert b"Disconnect Example SSO" in browser.get(DISCONNECT).content
-    assert browser.post(DISCONNECT).status_code == 302
+    assert b"Disconnected. Example SSO no longer signs you in here." in browser.post(DISCONNECT, follow=True).content
     assert not SocialAccount.objects.exists()
     assert last("sso.disconnected").actor_id == agent.pk
 
@@ -173,6 +178,19 @@ def test_who_has_no_password_is_not_asked_to_change_it(provider, anonymous, vend
     assert b"Change password" not in anonymous.get("/").content
 
 
+def test_signing_out_says_what_one_will_need_again(provider, settings, agent, anonymous, vendor):
+    come(anonymous)
+    assert b"You will need Example SSO to sign in again." in anonymous.get("/accounts/logout/").content
+    browser = by_password(agent)
+    assert b"You will need your password to sign in again." in browser.get("/accounts/logout/").content
+    settings.SSO_ONLY = True
+    assert b"You will need Example SSO to sign in again." in browser.get("/accounts/logout/").content
+    settings.SSO_ONLY, settings.OIDC_ISSUER = False, ""
+    assert b"You will have to sign in again." in anonymous.get("/accounts/logout/").content
+    waiting = anonymous.get("/accounts/inactive/").content.decode()
+    assert "an administrator has not let you in yet" in waiting
+
+
 def test_no_page_stumbles_over_somebody_without_a_password(provider, anonymous, vendor):
     come(anonymous)
     for route in EVERY:
@@ -184,6 +202,68 @@ def test_connecting_asks_for_the_same_as_coming_in(provider, settings, agent):
     settings.OIDC_ALLOWED_DOMAINS = ["elsewhere.example"]
     assert connect(by_password(agent)).status_code == 403
     assert not SocialAccount.objects.exists()
+
+
+def test_before_connecting_people_read_what_becomes_of_their_roles(provider, settings, agent):
+    settings.OIDC_ROLES = {"leads": roles.TEAM_LEAD}
+    page = by_password(agent).get(CONNECT).content.decode()
+    assert "decide at every sign-in whether you have these roles: Team lead." in page
+    assert "You have now" not in page
+    settings.OIDC_ROLES = {}
+    assert "decide at every sign-in" not in by_password(agent).get(CONNECT).content.decode()
+
+
+def test_who_could_not_sign_in_without_it_reads_why_it_stays(provider, settings, anonymous, vendor):
+    come(anonymous)
+    page = anonymous.get("/accounts/security/").content.decode()
+    assert "you have no password, so you could not sign in any more" in page
+    assert DISCONNECT not in page
+    settings.SSO_ONLY = True
+    assert "it is the only way in here" in anonymous.get("/accounts/security/").content.decode()
+
+
+def test_with_single_sign_on_alone_security_says_what_the_other_ways_are_good_for(provider, settings, agent):
+    browser = by_password(agent)
+    assert "and as the only one" in browser.get("/accounts/security/").content.decode()
+    settings.SSO_ONLY = True
+    page = browser.get("/accounts/security/").content.decode()
+    assert "and as the only one" not in page
+    assert "your password does not let you in" in page
+    settings.REQUIRE_MFA = "everyone"
+    assert "no password with it" not in browser.get("/accounts/security/").content.decode()
+
+
+def test_administrators_see_who_is_connected_and_disconnect_them(provider, settings, agent, admin, browser_of):
+    theirs, office = by_password(agent), browser_of(admin)
+    path = f"/admin/accounts/user/{agent.pk}/"
+    assert "Not connected" in office.get(f"{path}change/").content.decode()
+    connect(theirs)
+    page = office.get(f"{path}change/").content.decode()
+    assert re.search(r"Connected since .*: maya@example.org", page)
+    assert f"{path}disconnect/" in page
+    assert "may connect again" in office.get(f"{path}disconnect/").content.decode()
+    page = office.post(f"{path}disconnect/", follow=True).content.decode()
+    assert "Single sign-on is off for agent." in page
+    assert f"{path}disconnect/" not in page
+    assert not SocialAccount.objects.exists()
+    event = last("sso.disconnected")
+    assert (event.actor_id, event.target_id) == (admin.pk, str(agent.pk))
+    assert theirs.get("/accounts/security/").status_code == 302
+    settings.OIDC_ISSUER = ""
+    assert "Not connected" not in office.get(f"{path}change/").content.decode()
+
+
+def test_administrators_leave_everybody_a_way_in(provider, settings, anonymous, admin, browser_of):
+    come(anonymous)
+    office, maya = browser_of(admin), User.objects.get(username="maya")
+    path = f"/admin/accounts/user/{maya.pk}/disconnect/"
+    assert "has no password and could not sign in any more" in office.post(path).content.decode()
+    settings.SSO_ONLY = True
+    assert "the only way in here" in office.post(path).content.decode()
+    assert SocialAccount.objects.exists()
+    own = f"/admin/accounts/user/{admin.pk}/disconnect/"
+    assert "cannot do this to your own account" in office.post(own).content.decode()
+    assert last("user.change_refused").facts == {"reason": people.OWN_ACCOUNT}
 
 
 def test_connecting_wants_a_confirmation_first(provider, agent, browser_of):

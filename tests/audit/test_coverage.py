@@ -294,6 +294,10 @@ admin/accounts/user/<id>/link/                           GET
 admin/accounts/user/<id>/link/                           POST allowed=user.link_made:ok
 admin/accounts/user/<id>/factors/                        GET
 admin/accounts/user/<id>/factors/                        POST allowed=factor.reset:ok
+admin/accounts/user/<id>/disconnect/                     GET
+admin/accounts/user/<id>/disconnect/                     POST
+admin/accounts/user/<id>/approve/                        GET
+admin/accounts/user/<id>/approve/                        POST
 admin/accounts/user/<id>/sessions/                       GET
 admin/accounts/user/<id>/sessions/                       POST
 admin/accounts/user/end-every-session/                   GET

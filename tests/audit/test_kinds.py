@@ -44,7 +44,7 @@ FIXTURES: dict[str, tuple[Fixture, tuple[str, ...]]] = {
     "signin.link_used": ({}, (OK,)),
     "sso.failed": ({"facts": {"left_out_before": 0}, "details": {"reason": "no connection"}}, (FAILED,)),
     "sso.connected": ({}, (OK,)),
-    "sso.disconnected": ({}, (OK,)),
+    "sso.disconnected": (LINA, (OK,)),
     "sso.confirmed": ({"facts": {"vouched": True}}, (OK,)),
     "signin.factor_failed": ({}, (DENIED,)),
     "factor.added": ({**LINA, "facts": {"type": "passkey"}}, (OK,)),
@@ -90,6 +90,7 @@ FIXTURES: dict[str, tuple[Fixture, tuple[str, ...]]] = {
     ),
     "team.members_changed": (LINE | TEAMS, (OK,)),
     "team.deleted": (LINE, (OK,)),
+    "factor.reencrypted": ({"facts": {"count": 3}}, (OK,)),
     "role.added": ({"target_type": "group", "target_id": "5", "target_label": "Second line"}, (OK,)),
     "role.changed": ({"target_type": "group", "target_id": "5", "target_label": "Second line"}, (OK,)),
     "role.deleted": ({"target_type": "group", "target_id": "5", "target_label": "Second line"}, (OK,)),
@@ -166,7 +167,7 @@ FIXTURES: dict[str, tuple[Fixture, tuple[str, ...]]] = {
     "system.clock": ({"facts": {"seconds": -3600}}, (OK,)),
 }
 SENTENCES = {
-    ("session.ended", OK): "ended 2 other sessions of lina",
+    ("session.ended", OK): "ended 2 sessions of lina",
     ("session.expired", OK): "was signed out by the idle limit of 30 minutes",
     ("signin.failed", DENIED): "tried to sign in as “lina”",
     ("password.reset_requested", FAILED): "asked for a password reset of lina, and the mail could not be sent",
@@ -198,6 +199,25 @@ def test_an_event_of_each_kind_speaks_in_a_whole_sentence(agent, kind, result):
     assert not re.search(r"%|…|\[erased\]|without a name|None", said)
     assert sentences.who(event).strip()
     assert str(KINDS[kind].label)[0].isupper()
+
+
+@pytest.mark.parametrize(
+    ("kind", "facts", "said"),
+    [
+        ("session.ended", {"count": 1}, "ended 1 session of lina"),
+        ("audit.exported", {"rows": 1}, "exported 1 event of the audit log"),
+        ("audit.exported", {"rows": 0}, "exported 0 events of the audit log"),
+        (
+            "system.configured",
+            {"names": ["OIDC_ISSUER", "SSO_ONLY"]},
+            "started with other settings: OIDC_ISSUER, SSO_ONLY",
+        ),
+        ("session.ended", {}, "ended … sessions of lina"),
+    ],
+)
+def test_sentences_count_and_list_as_people_do(db, kind, facts, said):
+    event = audit.record(kind, result=OK, **LINA, facts=facts)
+    assert sentences.of(event) == said
 
 
 @pytest.mark.parametrize("kind", [kind for kind, (_, results) in FIXTURES.items() if set(results) - {OK}])

@@ -29,7 +29,7 @@ from django.utils.timezone import localtime
 from django.utils.translation import gettext_lazy as _
 
 from portal import audit
-from portal.accounts import hashing, memberships, people, roles, sessions
+from portal.accounts import factors, hashing, memberships, openid, people, roles, sessions, single_sign_on
 from portal.accounts.adapter import forget_copied_addresses
 from portal.accounts.admin import person_pages, session_pages
 from portal.accounts.admin.audited import AuditedAdmin, Changes
@@ -49,6 +49,7 @@ class PersonForm(UserChangeForm):  # type: ignore[type-arg]  # not subscriptable
     """A person's data and roles. Administrators neither lock themselves out nor leave nobody in charge."""
 
     actor: User
+    confirmation: str  # the page to confirm on, "" where that was done a moment ago
     password = ReadOnlyPasswordHashField(label=_("Password"), widget=PasswordButton)
     memberships = MembershipField(label=_("Teams"), heads=(_("Team"), _("Member"), _("Leads")))
 
@@ -72,6 +73,10 @@ class PersonForm(UserChangeForm):  # type: ignore[type-arg]  # not subscriptable
         if self.instance.pk == self.actor.pk and "groups" in self.changed_data:
             words = _("You cannot change your own roles. Ask another administrator.")
             self.refuse("groups", ValidationError(words, code=people.OWN_ROLES))
+        if self.instance.pk == self.actor.pk and "email" in self.changed_data and self.confirmation:
+            # Whoever has the mailbox can reset the password.
+            words = _('Confirm first that it is you, then change your own address. <a href="{}">Confirm</a>')
+            self.add_error("email", format_html(str(words), self.confirmation))
         if not (is_active and holds_role) and not administrators().exclude(pk=self.instance.pk).exists():
             self.refuse(None, people.last_administrator())
         return values
@@ -103,6 +108,9 @@ KINDS_OF_FIELDS = {
 }
 
 
+SIGN_IN: Any = (_("Sign-in and roles"), {"fields": ("is_active", "groups")})
+
+
 class RoleFilter(admin.RelatedFieldListFilter):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -124,9 +132,9 @@ class FactorFilter(admin.SimpleListFilter):
 
 def with_sign_in(found: Any) -> Any:
     """Add whether people have a second factor, and how many sessions they have open, to the same query."""
-    factors = Authenticator.objects.filter(user=OuterRef("pk")).exclude(type=Authenticator.Type.RECOVERY_CODES)
+    owned = Authenticator.objects.filter(user=OuterRef("pk")).exclude(type=Authenticator.Type.RECOVERY_CODES)
     is_open = Q(sessions__expire_date__gt=timezone.now())
-    return found.annotate(factor=Exists(factors), open_sessions=Count("sessions", filter=is_open, distinct=True))
+    return found.annotate(factor=Exists(owned), open_sessions=Count("sessions", filter=is_open, distinct=True))
 
 
 def labelled(label: Any, value: Any) -> str:
@@ -146,11 +154,11 @@ class UserAdmin(AuditedAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
     form = PersonForm
     add_form = UserCreationForm
     change_password_form = NewPasswordForm
-    readonly_fields = ("last_login", "date_joined")
+    readonly_fields = ("last_login", "date_joined", "connection")
     fieldsets = (
         (None, {"fields": ("username", "password")}),
         (_("Person"), {"fields": ("first_name", "last_name", "email")}),
-        (_("Sign-in and roles"), {"fields": ("is_active", "groups")}),
+        SIGN_IN,
         (_("Teams"), {"fields": ("memberships",)}),
         (_("Dates"), {"fields": ("last_login", "date_joined")}),
     )
@@ -169,10 +177,15 @@ class UserAdmin(AuditedAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
         return found if request.user.is_superuser else found.filter(is_superuser=False)
 
     def get_fieldsets(self, request: HttpRequest, obj: User | None = None) -> Any:
-        """Where there are no teams nothing is said of them."""
+        """Where there are no teams, or is no single sign-on, nothing is said of them."""
         found = super().get_fieldsets(request, obj)
-        has_teams = obj is not None and Team.objects.exists()
-        return found if has_teams else tuple(each for each in found if "memberships" not in each[1]["fields"])
+        if obj is None or not Team.objects.exists():
+            found = tuple(each for each in found if "memberships" not in each[1]["fields"])
+        if obj is None or not openid.is_configured():
+            return found
+        title, _options = SIGN_IN
+        shown = (title, {"fields": ("is_active", "connection", "groups")})
+        return [shown if fieldset[0] == title else fieldset for fieldset in found]
 
     def construct_change_message(self, request: HttpRequest, form: Any, formsets: Any, add: bool = False) -> Any:
         message = super().construct_change_message(request, form, formsets, add)
@@ -206,6 +219,12 @@ class UserAdmin(AuditedAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
             sessions.end_all(obj, reason=reasons[0], by=request.user, keep=request.session.session_key)
         return entry
 
+    def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> Any:
+        person = context.get("original")
+        is_other = person is not None and person.pk != request.user.pk  # one's own is disconnected under Security
+        context["may_disconnect"] = is_other and single_sign_on.connection_of(person) is not None
+        return super().render_change_form(request, context, *args, **kwargs)
+
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> Any:
         add = super().add_view
         with hashing.places.taken(is_known=True) if request.method == "POST" else nullcontext():  # see hashing.writing
@@ -221,6 +240,8 @@ class UserAdmin(AuditedAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         form: Any = super().get_form(request, obj, change=change, **kwargs)
         form.actor = request.user  # the class is made anew for each request
+        is_needed = obj == request.user and not factors.is_fresh(request, factors.FRESH_SECONDS)
+        form.confirmation = factors.confirmation_page(request, request.path) if is_needed else ""
         if "groups" in form.base_fields:  # a role is made on its own page, with what it may do in view
             form.base_fields["groups"].widget.can_add_related = False
         return form
@@ -256,6 +277,14 @@ class UserAdmin(AuditedAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
             return _("Disabled")
         return _("Awaits approval") if user.awaits_approval else _("Active")
 
+    @admin.display(description=_("single sign-on"))
+    def connection(self, user: User) -> Any:
+        found = single_sign_on.connection_of(user)
+        if found is None:
+            return _("Not connected")
+        date = date_format(localtime(found.since), "SHORT_DATE_FORMAT")
+        return _("Connected since %(date)s: %(name)s") % {"date": date, "name": found.name or _("an unnamed account")}
+
     @admin.display(description=_("second factor"), ordering="factor")
     def has_factor(self, user: Any) -> str:
         return labelled(_("Second factor:"), _("Yes") if user.factor else _("No"))
@@ -271,22 +300,22 @@ class UserAdmin(AuditedAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
 
     @admin.action(description=_("Disable the chosen people"))
     def disable(self, request: HttpRequest, chosen: Any) -> None:
-        self._do(request, chosen, people.disable)
+        self._do(request, chosen, people.disable, _("Disabled: %(name)s."))
 
     @admin.action(description=_("Enable the chosen people"))
     def enable(self, request: HttpRequest, chosen: Any) -> None:
-        self._do(request, chosen, people.enable)
+        self._do(request, chosen, people.enable, _("Enabled: %(name)s."))
 
     @admin.action(description=_("Approve the chosen people"))
     def approve(self, request: HttpRequest, chosen: Any) -> None:
-        self._do(request, chosen, people.approve)
+        self._do(request, chosen, people.approve, _("Let in: %(name)s."))
 
     @admin.action(description=_("End all sessions of the chosen people"))
     def end_sessions(self, request: HttpRequest, chosen: Any) -> None:
-        self._do(request, chosen, people.end_sessions)
+        self._do(request, chosen, people.end_sessions, _("All sessions of %(name)s are ended."))
 
-    def _do(self, request: Any, chosen: Any, act: Callable[[User, Any], None]) -> None:
-        """Do it to each of the chosen, and say for whom it was refused."""
+    def _do(self, request: Any, chosen: Any, act: Callable[[User, Any], None], words: Any) -> None:
+        """Do it to each of the chosen, and say so, or for whom it was refused."""
         for person in chosen:
             try:
                 act(person, request.user)
@@ -294,7 +323,7 @@ class UserAdmin(AuditedAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
                 people.tell_refusal(person, request.user, error)
                 messages.error(request, f"{person}: {' '.join(error.messages)}")
             else:
-                messages.success(request, _("%(name)s: done.") % {"name": person})
+                messages.success(request, words % {"name": person})
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
         with audit.writing() if request.method == "POST" else nullcontext():
@@ -307,6 +336,8 @@ class UserAdmin(AuditedAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
             path("import/", wrap(person_pages.import_people), name="accounts_user_import"),
             path("<id>/link/", wrap(person_pages.link), name="accounts_user_link"),
             path("<id>/factors/", wrap(person_pages.factors), name="accounts_user_factors"),
+            path("<id>/disconnect/", wrap(person_pages.disconnect), name="accounts_user_disconnect"),
+            path("<id>/approve/", wrap(person_pages.approve), name="accounts_user_approve"),
             path("<id>/sessions/", wrap(session_pages.of_person), name="accounts_user_sessions"),
             path("end-every-session/", wrap(session_pages.end_everybodys), name="accounts_user_end_everybodys"),
         ]

@@ -14,7 +14,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.template.loader import render_to_string
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_POST
 
 from portal import audit
 from portal.accounts import imports, people
@@ -151,6 +151,45 @@ def factors(request: Any, id: str) -> HttpResponse:  # what Django's admin calls
             messages.success(request, _("The second factors of %(name)s are removed.") % {"name": user})
             return redirect("admin:accounts_user_change", user.pk)
     return show(request, title, **page)
+
+
+@require_http_methods(["GET", "POST"])
+def disconnect(request: Any, id: str) -> HttpResponse:  # what Django's admin calls it in addresses
+    """Take single sign-on off somebody's account."""
+    user, title = find(request, id), _("Disconnect single sign-on")
+    form = forms.Form(request.POST if request.method == "POST" else None)
+    explanation = _(
+        "The provider's account no longer opens the one here, and the person's sessions end. They sign in with their "
+        "password, and may connect again under Security."
+    )
+    page: dict[str, Any] = {"person": user, "form": form, "explanation": explanation, "button": _("Disconnect")}
+    if form.is_valid():
+        keep(request, title, **page)
+        try:
+            with audit.writing():
+                people.disconnect(user, request.user)
+        except ValidationError as error:
+            people.tell_refusal(user, request.user, error)
+            form.add_error(None, error)
+        else:
+            messages.success(request, _("Single sign-on is off for %(name)s.") % {"name": user})
+            return redirect("admin:accounts_user_change", user.pk)
+    return show(request, title, **page)
+
+
+@require_POST
+def approve(request: Any, id: str) -> HttpResponse:  # what Django's admin calls it in addresses
+    """Let somebody in who came by single sign-on."""
+    user = find(request, id)
+    try:
+        with audit.writing():
+            people.approve(user, request.user)
+    except ValidationError as error:
+        people.tell_refusal(user, request.user, error)
+        messages.error(request, " ".join(error.messages))
+    else:
+        messages.success(request, _("You have let %(name)s in. Tell them: the portal does not.") % {"name": user})
+    return redirect("admin:accounts_user_change", user.pk)
 
 
 @require_http_methods(["GET", "POST"])

@@ -34,13 +34,15 @@ def end(request: Any, user: User, tag: str) -> None:
         with audit.writing():
             if tag:
                 people.end_session(user, request.user, tag)
+                words = _("One session of %(name)s is ended.")
             else:
                 people.end_sessions(user, request.user)
+                words = _("All sessions of %(name)s are ended.")
     except ValidationError as error:
         people.tell_refusal(user, request.user, error)
         messages.error(request, " ".join(error.messages))
     else:
-        messages.success(request, _("%(name)s: done.") % {"name": user})
+        messages.success(request, words % {"name": user})
 
 
 @require_http_methods(["GET", "POST"])
