@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from invitations import observations
-from invitations.models import Entry, Invitation, Operation, Snapshot
+from invitations.models import Entry, Invitation, Operation, Policy, Snapshot
 from invitations.operations import succeed
 from portal import audit
 from portal.audit.kinds import Phase
@@ -32,6 +32,7 @@ def own(op: Operation, remote: RemoteInvitation) -> Invitation:
     invitation.created_by_name = op.by.display_name if op.by else ""
     invitation.is_external = False
     invitation.ticket, invitation.note = op.ticket, op.note
+    invitation.expires_at = end_of(invitation, op)
     invitation.changed_in = Snapshot.bump()
     observations.apply(invitation, remote, at=now, precision=1)
     invitation.client_name = invitation.client_name or op.client_name
@@ -45,6 +46,15 @@ def own(op: Operation, remote: RemoteInvitation) -> Invitation:
     )
     op.invitation = invitation
     return invitation
+
+
+def end_of(invitation: Invitation, op: Operation) -> datetime | None:
+    """Return when it expires by the policy of this moment, if it does.
+
+    The vendor tells when it was made, but that was not before we asked: a clock that is late there takes nothing off.
+    """
+    hours = Policy.load().expires_after_hours
+    return max(invitation.created_at, op.started_at) + timedelta(hours=hours) if hours else None
 
 
 def look_for(client: Client, op: Operation) -> Invitation | None:

@@ -40,7 +40,7 @@ class Unrecorded(audit.Unavailable):
 
 @contextmanager
 def operation(
-    verb: str, *, by: User, account: str, invitation: Invitation | None = None, token: str = "", **facts: Any
+    verb: str, *, by: User | None, account: str, invitation: Invitation | None = None, token: str = "", **facts: Any
 ) -> Iterator[Operation]:
     """Commit the intent, run the body, and record how it ended unless the body did (`succeed`).
 
@@ -75,7 +75,10 @@ def concluding(op: Operation) -> Iterator[None]:
         raise
 
 
-def begin(verb: str, *, by: User, account: str, invitation: Invitation | None, token: str, **facts: Any) -> Operation:
+def begin(
+    verb: str, *, by: User | None, account: str, invitation: Invitation | None, token: str, **facts: Any
+) -> Operation:
+    """Commit the intent. Without a person (`by`) it is the portal's own."""
     try:
         with audit.writing(durable=True):
             if invitation is not None:
@@ -95,8 +98,8 @@ def begin(verb: str, *, by: User, account: str, invitation: Invitation | None, t
     return op
 
 
-def refuse_while_running(verb: str, *, by: User, invitation: Invitation) -> None:
-    """Raise UnderWay if this person's same operation runs already. Locks the invitation's row."""
+def refuse_while_running(verb: str, *, by: User | None, invitation: Invitation) -> None:
+    """Raise UnderWay if the same operation of this person, or of the portal, runs already. Locks the invitation's row."""
     Invitation.objects.select_for_update().filter(pk=invitation.pk).first()
     if Operation.objects.running().filter(verb=verb, by=by, invitation=invitation).exists():
         raise UnderWay(invitation)

@@ -165,6 +165,15 @@ KINDS: dict[str, Kind] = {
         _("closed the invitation for %(target)s"),
         _("tried to close the invitation for %(target)s"),
     ),
+    "invitation.expire": Kind(
+        _("Invitation expired"),
+        _("closed the invitation for %(target)s because it had expired"),
+        _("tried to close the expired invitation for %(target)s"),
+    ),
+    "invitation.extended": Kind(
+        _("Invitation extended"), _("extended the invitation for %(target)s by %(hours)s hours")
+    ),
+    "invitation.still": Kind(_("Session confirmed"), _("said that the long session with %(target)s goes on")),
     "invitation.preview": Kind(
         _("Preview viewed"), _("looked at the desktop of %(target)s"), _("tried to look at the desktop of %(target)s")
     ),
