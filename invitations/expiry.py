@@ -139,16 +139,15 @@ def attempts(rows: InvitationQuerySet) -> list[tuple[int, int, datetime]]:
 
 def is_over(now: datetime, failures: int, last: datetime) -> bool:
     """Say whether the wait after so many failures is over. A clock that has gone back does not prolong it."""
-    return abs(now - last) > min(AGAIN_AFTER * 2 ** min(failures - 1, 10), AGAIN_AT_MOST)
+    return abs(now - last) > min(AGAIN_AFTER * (1 << min(failures - 1, 10)), AGAIN_AT_MOST)
 
 
 def close(client: Client, invitation: Invitation, told_at: int) -> None:
     """Close one whose time is up. Raises Spared if it is in use after all, and GetscreenError."""
     with operation(VERB, by=None, account=client.fingerprint, invitation=invitation) as op:
-        asked_at, asked_in = time.monotonic(), Snapshot.load().revision
-        remote = client.info(invitation.vendor_id, before_connect=True, is_key_good=True)
-        if remote.status != RemoteStatus.WAITING:
-            actions.take_in(invitation, remote, asked_in)
+        asked_at = time.monotonic()
+        remote = look_again(client, invitation)
+        if remote is None:
             raise Spared(invitation, "in use or closed")
         spare_unless_due(invitation, remote, told_at)
         if time.monotonic() - asked_at > FRESH_FOR:
@@ -159,8 +158,18 @@ def close(client: Client, invitation: Invitation, told_at: int) -> None:
             succeed(op)
 
 
+def look_again(client: Client, invitation: Invitation) -> RemoteInvitation | None:
+    """Return what the vendor says if nobody is there; else keep what has happened, and return nothing."""
+    asked_in = Snapshot.load().revision
+    remote = client.info(invitation.vendor_id, before_connect=True, is_key_good=True)
+    if remote.status == RemoteStatus.WAITING:
+        return remote
+    actions.take_in(invitation, remote, asked_in)
+    return None
+
+
 def spare_unless_due(invitation: Invitation, remote: RemoteInvitation, told_at: int) -> None:
-    """Raise Spared if somebody has done something with it meanwhile, or the vendor makes it another or a younger one."""
+    """Raise Spared if somebody has done something with it meanwhile, or the vendor knows another or a younger one."""
     before = invitation.expires_at
     invitation.refresh_from_db()
     if not invitation.can_expire or invitation.expires_at != before or invitation.expires_at is None:

@@ -115,7 +115,7 @@ def note(invitation: Invitation, kind: Entry.Kind, *, at: datetime, precision: i
 
 
 def closing_of(invitation: Invitation) -> Operation | None:
-    """Return the close whose outcome has been unknown until now, a person's or our own, unless a list has refuted it."""
+    """Return the close that had no known outcome until now, a person's or our own, unless a list has refuted it."""
     closes = Operation.objects.unsettled().filter(Q(verb="close", by__isnull=False) | Q(verb="expire"))
     return closes.filter(invitation=invitation).select_related("by").order_by("started_at").last()
 

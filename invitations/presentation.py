@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from invitations import unsettled
+from invitations import long_sessions, unsettled
 from invitations.models import Entry, Invitation, Policy, Status
 from portal.accounts.access import Access
 from portal.accounts.models import User
@@ -50,7 +52,8 @@ class Row:
     def facts(self) -> tuple[object, ...]:
         """All that decides how the row looks to people with the same rights, under one policy."""
         values = vars(self.invitation)
-        return (*map(values.get, SHOWN), self.invitation.is_late, self.account, str(self.why_not))
+        by_time = (self.invitation.is_late, self.invitation.is_expiring, self.is_long)
+        return (*map(values.get, SHOWN), *by_time, self.account, str(self.why_not))
 
     @property
     def is_mine(self) -> bool:
@@ -92,6 +95,28 @@ class Row:
         return self.is_manageable and self.may.manage_own and not self.may.manage_any
 
     @property
+    def may_extend(self) -> bool:
+        """Say whether the viewer may put off its end, as `expiry.may_extend` does."""
+        is_theirs = self.viewer is not None and self.invitation.taken_by_id == self.viewer.pk
+        return self.is_manageable and (self.may_manage or is_theirs)
+
+    @property
+    def valid_until(self) -> str:
+        return day_and_time(self.invitation.expires_at)
+
+    @property
+    def is_long(self) -> bool:
+        """Say whether its session has lasted so long that somebody is asked about it."""
+        return long_sessions.is_asked(self.invitation, self.policy)
+
+    @property
+    def may_taker_close(self) -> bool:
+        """Say whether whoever has taken the client may close the invitation as well."""
+        owner = self.invitation.created_by_id
+        is_own = owner is not None and owner == self.invitation.taken_by_id
+        return self.is_manageable and not self.why_not and (self.may.manage_any or (self.may.manage_own and is_own))
+
+    @property
     def can_copy(self) -> bool:
         return self.may.see_codes
 
@@ -110,6 +135,20 @@ class Row:
     def taken_by(self) -> str:
         """Return who connected last, while that still matters."""
         return "" if self.invitation.status == Status.WAITING else self.invitation.taken_by_name
+
+
+def day_and_time(at: datetime | None) -> str:
+    """Return a time to come as people say it: the time alone today, "tomorrow, 10:42", or with its day."""
+    if at is None:
+        return ""
+    local = timezone.localtime(at)
+    days = local.date() - timezone.localdate()
+    clock = date_format(local, "H:i")
+    if not days:
+        return clock
+    if days == timedelta(days=1):
+        return _("tomorrow, %(time)s") % {"time": clock}
+    return date_format(local, "D j M, H:i")
 
 
 @dataclass(frozen=True)

@@ -220,7 +220,7 @@ def succeed(turn: Round, snapshot: Snapshot, listing: Listing) -> bool:
 
 
 def time_has_passed(before: datetime | None, now: datetime) -> bool:
-    """Say whether since `before` anything has left the board, or become late, long or about to expire on it, by time alone."""
+    """Say whether time alone has changed the board since `before`: something has left it, or is late, long or due."""
     if before is None or before >= now:
         return False
     left = Q(status=Status.CLOSED, closed_at__gte=before - RECENTLY_CLOSED, closed_at__lt=now - RECENTLY_CLOSED)

@@ -25,6 +25,7 @@ from portal.getscreen.simulator import Simulator
 PASSWORD = "correct horse battery staple"
 # What the form of the policy sends beside what a test is about.
 POLICY_LIMITS = {"fresh_factor_minutes": "0", "connects_per_ten_minutes": "20", "creates_per_hour": "60"}
+POLICY_LIMITS |= {"expires_after_hours": "24", "long_session_hours": "6"}
 
 
 def whole_log() -> str:

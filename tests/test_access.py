@@ -61,6 +61,12 @@ invitations/<slug:public_id>/rename/                      GET   302  403  200  4
 invitations/<slug:public_id>/rename/                      POST  302  403  302  403  302  403  302  302
 invitations/<slug:public_id>/close/                       GET   302  403  200  403  200  403  200  200
 invitations/<slug:public_id>/close/                       POST  302  403  302  403  302  403  302  302
+invitations/<slug:public_id>/extend/                      GET   302  405  405  405  405  405  405  405
+invitations/<slug:public_id>/extend/                      POST  302  403  400  403  400  403  400  400
+invitations/<slug:public_id>/still/                       GET   302  405  405  405  405  405  405  405
+invitations/<slug:public_id>/still/                       POST  302  403  302  403  302  403  302  302
+invitations/stale/                                        GET   302  403  200  200  200  403  200  200
+invitations/stale/                                        POST  302  403  422  422  422  403  422  422
 invitations/<slug:public_id>/preview/                     GET   302  403  200  200  200  403  200  200
 invitations/<slug:public_id>/preview/                     POST  302  405  405  405  405  405  405  405
 invitations/<slug:public_id>/copied/                      GET   302  405  405  405  405  405  405  405
@@ -260,6 +266,8 @@ NEEDS = {
     "invitations/new/": {roles.CREATE},
     f"{HERE}connect/": {roles.CONNECT},
     **{f"{HERE}{part}/": {roles.MANAGE_OWN, roles.MANAGE_ANY} for part in ("rename", "close")},
+    **{f"{HERE}{part}/": {roles.MANAGE_OWN, roles.MANAGE_ANY, roles.CONNECT} for part in ("extend", "still")},
+    "invitations/stale/": {roles.MANAGE_OWN, roles.MANAGE_ANY},
     **{f"{HERE}{part}/": {roles.SEE_CODES} for part in ("preview", "copied", "qr")},
     f"{HERE}evidence/": {roles.AUDIT_ALL},
     **{f"audit/{part}/": {roles.AUDIT_ALL} for part in ("export", "verify")},

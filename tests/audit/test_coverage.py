@@ -111,6 +111,12 @@ invitations/<slug:public_id>/close/                      POST
     refused=invitation.close:?,invitation.close:failed
     silent=invitation.close:?,invitation.close:unknown
     allowed=invitation.close:?,invitation.close:ok
+invitations/<slug:public_id>/extend/                     GET
+invitations/<slug:public_id>/extend/                     POST
+invitations/<slug:public_id>/still/                      GET
+invitations/<slug:public_id>/still/                      POST
+invitations/stale/                                       GET
+invitations/stale/                                       POST
 invitations/<slug:public_id>/preview/                    GET
     refused=invitation.preview:failed
     silent=invitation.preview:failed
