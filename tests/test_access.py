@@ -443,7 +443,7 @@ def test_without_a_role_one_cannot_learn_which_invitations_exist(cast, route, me
 
 @pytest.mark.parametrize("route", [route for route in EVERY if "<slug:public_id>" in route])
 def test_an_invitation_that_does_not_exist_is_404(cast, route):
-    method = "POST" if route.endswith(("connect/", "copied/", "evidence/")) else "GET"
+    method = "POST" if route.endswith(("connect/", "copied/", "evidence/", "extend/", "still/")) else "GET"
     answer = send(cast.browser("root"), method, f"/{route}".replace("<slug:public_id>", "nothing-there"))
     assert answer.status_code == 404
 
