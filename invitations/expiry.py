@@ -30,7 +30,7 @@ from invitations.refusals import (
     Spared,
     UnderWay,
 )
-from invitations.settling import CLOSING
+from invitations.settling import CHECKED_FOR, CLOSING
 from portal import audit
 from portal.accounts.models import User
 from portal.audit.kinds import Result
@@ -116,7 +116,7 @@ def due(account: str, told: datetime) -> list[Invitation]:
     rows = rows.filter(status=Status.WAITING, is_external=False, taken_by=None)
     if not rows.exists() or troubled(now, account):
         return []
-    ready = [pk for pk, failures, last in attempts(rows) if not failures or is_over(now, failures, last)]
+    ready = [pk for pk, failures, last in attempts(rows, now) if not failures or is_over(now, failures, last)]
     return list(Invitation.objects.filter(pk__in=random.sample(ready, min(PER_ROUND, len(ready)))))
 
 
@@ -126,9 +126,9 @@ def troubled(now: datetime, account: str) -> bool:
     return lately.exclude(state=Operation.State.OK).exists()
 
 
-def attempts(rows: InvitationQuerySet) -> list[tuple[int, int, datetime]]:
+def attempts(rows: InvitationQuerySet, now: datetime) -> list[tuple[int, int, datetime]]:
     """Return rows nobody closes at the moment, with how often it was tried in vain and when last."""
-    closing = Operation.objects.unsettled() | Operation.objects.running()
+    closing = Operation.objects.unsettled().filter(started_at__gte=now - CHECKED_FOR) | Operation.objects.running()
     busy = closing.filter(verb__in=CLOSING, invitation__isnull=False).values("invitation")
     ours = Q(operations__verb=VERB)
     counted = rows.exclude(pk__in=busy).annotate(
