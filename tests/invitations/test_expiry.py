@@ -277,7 +277,9 @@ def test_a_watcher_that_has_lost_its_lease_closes_nothing(make, vendor):
     make(25)
     lease = sync.Lease()
     lease.take()
-    vendor.after("list", lambda: Snapshot.objects.update(lease_token="another", attempted_at=Snapshot.load().attempted_at))
+    vendor.after(
+        "list", lambda: Snapshot.objects.update(lease_token="another", attempted_at=Snapshot.load().attempted_at)
+    )
     sync.run_round(actions.configured.client(), lease=lease)
     assert not closes(vendor)
     expiry.close_due(actions.configured.client(), told_at=int(vendor.now()), is_ours=lease.take)
@@ -345,7 +347,10 @@ def test_a_close_that_never_came_is_not_sent_again_before_that_is_clear(make, ve
     assert Operation.objects.get(verb="expire").state == State.UNKNOWN
     Operation.objects.update(started_at=F("started_at") - HOUR, finished_at=F("finished_at") - HOUR)
     look()
-    assert list(Operation.objects.filter(verb="expire").order_by("pk").values_list("state", flat=True)) == ["failed", "ok"]
+    assert list(Operation.objects.filter(verb="expire").order_by("pk").values_list("state", flat=True)) == [
+        "failed",
+        "ok",
+    ]
     assert expired(invitation)
     assert closes(vendor) == 2
 
@@ -509,7 +514,9 @@ def test_the_board_counts_down_the_last_two_hours(make, agent, vendor, look, bro
 def test_a_claimed_one_says_that_it_does_not_expire(make, agent, browser_of):
     invitation = make(22.5, taken_by=agent, taken_by_name="Mika Lind")
     assert "data-until" not in browser_of(agent).get("/").content.decode()
-    assert "It does not expire while Mika Lind has claimed it." in browser_of(agent).get(url(invitation)).content.decode()
+    assert (
+        "It does not expire while Mika Lind has claimed it." in browser_of(agent).get(url(invitation)).content.decode()
+    )
 
 
 def test_what_has_expired_says_so(make, agent, look, browser_of):

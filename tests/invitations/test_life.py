@@ -1,8 +1,8 @@
 """The whole life of invitations, made up at random: whatever happens, expiry closes nothing that is in use or not ours.
 
 A machine of hypothesis acts as people, clients, colleagues in the vendor's dashboard, clocks, administrators, faults
-and the watcher, against two accounts of the simulator that give the same ids. What each `close` of the watcher has found
-is looked up at the vendor in the moment it arrives there.
+and the watcher, against two accounts of the simulator that give the same ids. What each `close` of the watcher meets is
+looked up at the vendor in the moment it arrives there.
 """
 
 from __future__ import annotations
@@ -290,7 +290,7 @@ class Life(RuleBasedStateMachine):
 
     @rule(what=st.sampled_from(SURPRISES))
     def happen_at_the_next_look(self, what: str) -> None:
-        """To whichever invitation is looked at: before the answer whatever may happen, after it what the portal can know."""
+        """To whichever is looked at: before the answer what may happen anywhere, after it what the portal can know."""
         self.account.surprises.append(what)
 
     def surprise(self, account: Account, number: int, what: str, *, is_answered: bool) -> None:
@@ -455,7 +455,6 @@ def test_expiry_closes_nothing_in_use_in_any_history(world):
     happened = world.happened
     assert happened["histories"] >= HISTORIES
     told = ", ".join(f"{what} {number}" for what, number in sorted(happened.items()) if what != "histories")
-    print(told)
     batteries.report(
         f"life of invitations: {happened['histories']} random histories of {STEPS} steps, wrong closes 0 ({told})"
     )
