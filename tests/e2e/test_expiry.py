@@ -1,4 +1,4 @@
-"""Time runs out: counted down, put off, closed by the watcher while a client on a phone keeps theirs; old ones together."""
+"""Time runs out: counted down, put off, and closed by the watcher while a client on a phone keeps theirs."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.e2e.test_accessibility import check
 from tests.installation import wait_until
 
 OLD = re.compile("Close old invitations")
@@ -52,6 +53,7 @@ def test_one_expires_and_the_other_s_client_is_already_there(open_page, vendor, 
     expect(page.get_by_text(re.compile("The invitation is valid until"))).to_be_visible()
     expect(page.get_by_text(re.compile("in 1 h 29 min"))).to_be_visible()
     expect(board.get_by_text(re.compile("Expires in 1 h 29 min"))).to_be_visible()
+    check(page)
 
     client = page.context.browser.new_page(viewport={"width": 390, "height": 844})
     client.goto(f"{vendor.public_url}/invite/{bo.code}")
@@ -78,6 +80,8 @@ def test_old_ones_are_closed_together_and_whoever_has_joined_stays(open_page, ve
     page.get_by_role("link", name=OLD).click()
     ticked = {name: page.get_by_role("checkbox", name=name).is_checked() for name in numbers}
     assert ticked == {"Ada": True, "Cleo": True, "Elsewhere": False}
+    if with_scripts:
+        check(page)
     vendor.join(numbers["Cleo"])
     page.get_by_role("button", name="Close the chosen ones").click()
     expect(page.get_by_text("1 was closed.")).to_be_visible()
@@ -97,6 +101,7 @@ def test_a_long_session_is_asked_about_and_goes_on(open_page, vendor, portal):
     portal.ask("UPDATE invitations_snapshot SET revision = revision + 1")
     other, page = open_page("lead"), open_page("agent")
     expect(other.get_by_text("Long session")).to_be_visible()
+    check(page)
     page.get_by_role("button", name="Still so").click()
     expect(page.get_by_text("Noted: the session with Tilda goes on.")).to_be_visible()
     expect(other.get_by_text("Long session")).to_have_count(0)

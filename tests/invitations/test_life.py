@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import requests
 from django.core.exceptions import PermissionDenied
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import F
 from django.utils import timezone
 from hypothesis import HealthCheck, Phase, settings
@@ -45,7 +45,7 @@ from tests import batteries
 from tests.invitations.watching import pass_time
 from tests.simulated import mount
 
-HISTORIES = batteries.count(short=25, long=1000)
+HISTORIES = batteries.count(short=25 if connection.vendor == "sqlite" else 10, long=1000)
 STEPS = 25
 HOUR = timedelta(hours=1)
 MOST_APART = 60 * 3600.0  # seconds between the two clocks
@@ -411,7 +411,7 @@ class Life(RuleBasedStateMachine):
         self.watch(2)
         for account in self.accounts:
             account.forget_plans()
-        for _ in range(8):
+        for _ in range(4):
             self.let_pass(23 * 3600.0)
             self.round()
         fingerprint = self.clients[self.turn].fingerprint
