@@ -22,8 +22,11 @@ CLOCK_SLACK = timedelta(seconds=5)
 SLOW_VENDOR = timedelta(seconds=30)  # it may act after we stopped waiting
 
 
-def own(op: Operation, remote: RemoteInvitation) -> Invitation:
-    """Store `remote` as made by the operation's person. Inside the caller's transaction."""
+def own(op: Operation, remote: RemoteInvitation, *, is_certain: bool = True) -> Invitation:
+    """Store `remote` as made by the operation's person. Inside the caller's transaction.
+
+    Only what is certainly theirs expires by itself: a colleague may have made the one that was found elsewhere.
+    """
     now = timezone.now()
     invitation = Invitation.objects.filter(account=op.account, vendor_id=remote.id).first()
     if invitation is None:
@@ -32,7 +35,7 @@ def own(op: Operation, remote: RemoteInvitation) -> Invitation:
     invitation.created_by_name = op.by.display_name if op.by else ""
     invitation.is_external = False
     invitation.ticket, invitation.note = op.ticket, op.note
-    invitation.expires_at = end_of(invitation, op)
+    invitation.expires_at = end_of(invitation, op) if is_certain else None
     invitation.changed_in = Snapshot.bump()
     observations.apply(invitation, remote, at=now, precision=1)
     invitation.client_name = invitation.client_name or op.client_name
@@ -73,7 +76,7 @@ def adopt(op: Operation, listing: Listing) -> Invitation | None:
     found = [remote for remote in listing.invitations if fits(op, remote, offset)]
     if len(found) != 1 or has_rival(op, found[0], offset):
         return None
-    invitation = own(op, found[0])
+    invitation = own(op, found[0], is_certain=False)
     succeed(op, phase=Phase.RECONCILED, facts={"adopted": True})
     return invitation
 

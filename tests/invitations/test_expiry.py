@@ -87,11 +87,15 @@ def test_without_a_policy_nothing_expires(make, vendor, look):
     assert not closes(vendor)
 
 
-def test_a_lost_create_that_is_found_expires_as_well(agent, vendor, look):
+@pytest.mark.parametrize("fault", ["hang", "hang_after"])
+def test_what_is_taken_for_a_lost_create_never_expires(agent, vendor, look, fault):
+    """Whoever gets no answer may go to the vendor's dashboard and make the same there: nobody can tell which it is."""
     look()
-    vendor.fail("create", "hang_after")
+    vendor.fail("create", fault)
+    vendor.after("create", lambda: vendor.add("Tilda") if fault == "hang" else None)
     invitation = actions.create(by=agent, client_name="Tilda")
-    assert invitation.expires_at is not None
+    assert not invitation.is_external
+    assert invitation.expires_at is None
 
 
 def test_a_vendor_whose_clock_is_late_takes_nothing_off(agent, vendor, look):
