@@ -456,5 +456,6 @@ def test_expiry_closes_nothing_in_use_in_any_history(world):
     assert happened["histories"] >= HISTORIES
     told = ", ".join(f"{what} {number}" for what, number in sorted(happened.items()) if what != "histories")
     batteries.report(
-        f"life of invitations: {happened['histories']} random histories of at most {STEPS} steps, wrong closes 0 ({told})"
+        f"life of invitations: {happened['histories']} random histories of at most {STEPS} steps, "
+        f"wrong closes 0 ({told})"
     )
