@@ -192,17 +192,22 @@ def check_ready(client: Client, invitation: Invitation) -> None:
     remote = client.info(invitation.vendor_id, before_connect=True)
     if remote.code and invitation.code and remote.code != invitation.code:
         raise Mismatch(invitation)
-    with audit.writing():
-        # Read afresh: while the vendor thought, a colleague may have connected or closed.
-        invitation.refresh_from_db()
-        if invitation.changed_in <= asked_in and observations.apply(invitation, remote, at=timezone.now(), precision=1):
-            save(invitation)  # a list begun before this look must not undo it
+    take_in(invitation, remote, asked_in)
     if invitation.status == Status.WAITING:
         raise NotJoined(invitation)
     if invitation.status == Status.CLOSED:
         raise AlreadyClosed(invitation)
     if invitation.status == Status.UNKNOWN:
         raise StatusUnknown(invitation)
+
+
+def take_in(invitation: Invitation, remote: RemoteInvitation, asked_in: int) -> None:
+    """Keep what a look that began in revision `asked_in` has found."""
+    with audit.writing():
+        # Read afresh: while the vendor thought, a colleague may have connected or closed.
+        invitation.refresh_from_db()
+        if invitation.changed_in <= asked_in and observations.apply(invitation, remote, at=timezone.now(), precision=1):
+            save(invitation)  # a list begun before this look must not undo it
 
 
 def rename(*, invitation: Invitation, by: User, client_name: str, token: str = "") -> None:

@@ -62,6 +62,7 @@ class PolicyAdmin(AuditedAdmin):
                 ),
             },
         ),
+        (_("Time"), {"fields": ("expires_after_hours", "long_session_hours")}),
         (_("Look"), {"fields": ("helpdesk_name", "accent", "logo_now", "logo", "is_logo_removed")}),
     )
 

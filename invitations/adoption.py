@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from invitations import notes, observations
-from invitations.models import Entry, Invitation, Operation, Snapshot
+from invitations.models import Entry, Invitation, Operation, Policy, Snapshot
 from invitations.operations import succeed
 from portal import audit
 from portal.audit.kinds import Phase
@@ -22,8 +22,11 @@ CLOCK_SLACK = timedelta(seconds=5)
 SLOW_VENDOR = timedelta(seconds=30)  # it may act after we stopped waiting
 
 
-def own(op: Operation, remote: RemoteInvitation) -> Invitation:
-    """Store `remote` as made by the operation's person. Inside the caller's transaction."""
+def own(op: Operation, remote: RemoteInvitation, *, is_certain: bool = True) -> Invitation:
+    """Store `remote` as made by the operation's person. Inside the caller's transaction.
+
+    Only what is certainly theirs expires by itself: a colleague may have made the one that was found elsewhere.
+    """
     now = timezone.now()
     invitation = Invitation.objects.filter(account=op.account, vendor_id=remote.id).first()
     if invitation is None:
@@ -34,6 +37,7 @@ def own(op: Operation, remote: RemoteInvitation) -> Invitation:
     invitation.ticket, invitation.reason, invitation.note = op.ticket, op.reason, op.note
     op.refresh_from_db(fields=["team"])  # it may have been deleted while the vendor thought
     invitation.team, invitation.is_private = op.team, op.is_private
+    invitation.expires_at = end_of(invitation, op) if is_certain else None
     invitation.changed_in = Snapshot.bump()
     observations.apply(invitation, remote, at=now, precision=1)
     invitation.client_name = invitation.client_name or op.client_name
@@ -48,6 +52,15 @@ def own(op: Operation, remote: RemoteInvitation) -> Invitation:
     )
     op.invitation = invitation
     return invitation
+
+
+def end_of(invitation: Invitation, op: Operation) -> datetime | None:
+    """Return when it expires by the policy of this moment, if it does.
+
+    The vendor tells when it was made, but that was not before we asked: a clock that is late there takes nothing off.
+    """
+    hours = Policy.load().expires_after_hours
+    return max(invitation.created_at, op.started_at) + timedelta(hours=hours) if hours else None
 
 
 def look_for(client: Client, op: Operation) -> Invitation | None:
@@ -66,7 +79,7 @@ def adopt(op: Operation, listing: Listing) -> Invitation | None:
     found = [remote for remote in listing.invitations if fits(op, remote, offset)]
     if len(found) != 1 or has_rival(op, found[0], offset):
         return None
-    invitation = own(op, found[0])
+    invitation = own(op, found[0], is_certain=False)
     succeed(op, phase=Phase.RECONCILED, facts={"adopted": True})
     return invitation
 

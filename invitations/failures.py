@@ -234,6 +234,24 @@ WORDINGS: dict[str, Wording] = {
         _("Nothing was saved, so that no words are lost. Their note and yours stand below."),
         _("Put both together and save again."),
     ),
+    "never_expires": Wording(
+        409,
+        _("This invitation does not expire"),
+        _("It has no end that could be put off: it was made outside the portal, or without a time limit."),
+        _("Close it when it is no longer needed."),
+    ),
+    "extended_enough": Wording(
+        409,
+        _("It cannot be extended that far"),
+        _("An invitation may be valid for seven days from now at most, so nothing was changed."),
+        _("Choose less, or extend it again later."),
+    ),
+    "expires_already": Wording(
+        409,
+        _("This invitation has just expired"),
+        _("Its time is up and the portal is closing it at this moment."),
+        _("Look at it again in a few seconds. If it is closed, create a new invitation."),
+    ),
     "limit_connect": Wording(
         429,
         _("Too many connections in a short time"),

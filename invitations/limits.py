@@ -35,11 +35,12 @@ def key_of(verb: str, by: User) -> str:
     return f"invitation:{verb}:{by.pk}"
 
 
-def take(verb: str, *, by: User, invitation: Invitation | None) -> LimitReached | None:
+def take(verb: str, *, by: User | None, invitation: Invitation | None) -> LimitReached | None:
     """Count the operation, or return its refusal. The first one of a window is an event, and no other."""
-    limit, key = limit_of(verb), key_of(verb, by)
-    if limit is None:
+    limit = limit_of(verb)
+    if limit is None or by is None:
         return None
+    key = key_of(verb, by)
     taken = tallies.take(key, limit.allowed, limit.seconds)
     if taken.allowed:
         return None

@@ -6,17 +6,19 @@ between two looks as their precision.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
+
+from django.db.models import Q
 
 from invitations.models import NAME_LENGTH, Entry, Invitation, Operation, Status
 from invitations.operations import targeted
 from portal import audit
-from portal.accounts.models import User
 from portal.audit.kinds import Result
 from portal.getscreen.types import RemoteInvitation
 
 Kind = Entry.Kind
+KEPT_AFTER_LEAVING = timedelta(hours=1)  # a computer may only be starting anew
 
 
 def new_row(remote: RemoteInvitation, *, account: str, at: datetime) -> Invitation:
@@ -64,11 +66,14 @@ def move(invitation: Invitation, status: Status, *, at: datetime) -> Entry.Kind 
     """Set the status with its times and return the timeline's word for the change, if it is one."""
     old, invitation.status = invitation.status, status
     invitation.closed_at = (invitation.closed_at or at) if status == Status.CLOSED else None
+    invitation.expired_at = invitation.expired_at if status == Status.CLOSED else None
     if status == Status.WAITING:
         invitation.joined_at = invitation.active_at = None
         if old != Status.WAITING:  # whoever comes back waits anew, and nobody is with them
             invitation.taken_by, invitation.taken_by_name, invitation.taken_at = None, "", None
             invitation.connecting_at = None
+        if invitation.expires_at is not None and old != Status.WAITING:
+            invitation.expires_at = max(invitation.expires_at, at + KEPT_AFTER_LEAVING)
         return Kind.LEFT if old in (Status.JOINED, Status.ACTIVE) else None
     if status == Status.JOINED:
         if old != Status.JOINED or invitation.joined_at is None:
@@ -93,10 +98,13 @@ AUDITED = {
 
 def note(invitation: Invitation, kind: Entry.Kind, *, at: datetime, precision: int | None, detail: str = "") -> None:
     """Write what was observed into the timeline and the audit log."""
-    closer = who_closed(invitation) if kind == Kind.CLOSED_OUTSIDE else None
-    if closer is not None:
-        kind = Kind.CLOSED  # settling writes the event of their operation
-    name = closer.display_name if closer else ""
+    op = closing_of(invitation) if kind == Kind.CLOSED_OUTSIDE else None
+    if op is not None:
+        kind = Kind.CLOSED if op.by else Kind.EXPIRED  # settling writes the event of the operation
+    if kind == Kind.EXPIRED:
+        invitation.expired_at = at
+        invitation.save(update_fields=["expired_at"])
+    name = op.by.display_name if op and op.by else ""
     Entry.objects.create(invitation=invitation, kind=kind, at=at, actor_name=name, precision=precision, detail=detail)
     if kind in AUDITED:
         audit.record(
@@ -107,11 +115,10 @@ def note(invitation: Invitation, kind: Entry.Kind, *, at: datetime, precision: i
         )
 
 
-def who_closed(invitation: Invitation) -> User | None:
-    """Return whose close has had an unknown outcome until now, if it is one that no list has refuted."""
-    closes = Operation.objects.unsettled().filter(verb="close", invitation=invitation, by__isnull=False)
-    op = closes.select_related("by").order_by("started_at").last()
-    return op.by if op else None
+def closing_of(invitation: Invitation) -> Operation | None:
+    """Return the close that had no known outcome until now, a person's or our own, unless a list has refuted it."""
+    closes = Operation.objects.unsettled().filter(Q(verb="close", by__isnull=False) | Q(verb="expire"))
+    return closes.filter(invitation=invitation).select_related("by").order_by("started_at").last()
 
 
 def close(invitation: Invitation, *, at: datetime, precision: int) -> None:

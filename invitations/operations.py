@@ -53,7 +53,7 @@ class Unrecorded(audit.Unavailable):
 def operation(
     verb: str,
     *,
-    by: User,
+    by: User | None,
     account: str,
     invitation: Invitation | None = None,
     token: str = "",
@@ -98,13 +98,14 @@ def concluding(op: Operation, claim: Claim | None = None) -> Iterator[None]:
 def begin(
     verb: str,
     *,
-    by: User,
+    by: User | None,
     account: str,
     invitation: Invitation | None,
     token: str,
     claim: Claim | None = None,
     **facts: Any,
 ) -> Operation:
+    """Commit the intent. Without a person (`by`) it is the portal's own."""
     try:
         with audit.writing(durable=True):
             if invitation is not None:
@@ -127,8 +128,8 @@ def begin(
     return op
 
 
-def refuse_while_running(verb: str, *, by: User, invitation: Invitation) -> None:
-    """Raise UnderWay if this person's same operation runs already. Locks the invitation's row."""
+def refuse_while_running(verb: str, *, by: User | None, invitation: Invitation) -> None:
+    """Raise UnderWay if this person's (or the portal's) same operation runs already. Locks the invitation's row."""
     Invitation.objects.select_for_update().filter(pk=invitation.pk).first()
     if Operation.objects.running().filter(verb=verb, by=by, invitation=invitation).exists():
         raise UnderWay(invitation)

@@ -14,8 +14,19 @@ from invitations import branding, colours, tickets
 from invitations.models import Policy
 
 QUIET = ("quiet_from", "quiet_until")
-SECONDS = ("escalate_page_seconds", "escalate_webhook_seconds", "escalate_mail_seconds", "escalations_per_hour")
-MOST = 10_000  # minutes, or times: beyond it a limit is none
+MOST = 10_000  # minutes, hours, or times: beyond it a limit is none
+LIMITED = (
+    "escalate_page_seconds",
+    "escalate_webhook_seconds",
+    "escalate_mail_seconds",
+    "escalations_per_hour",
+    "orphaned_after_minutes",
+    "fresh_factor_minutes",
+    "connects_per_ten_minutes",
+    "creates_per_hour",
+    "expires_after_hours",
+    "long_session_hours",
+)
 
 
 class PolicyForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable at run time
@@ -54,6 +65,8 @@ class PolicyForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptabl
             "fresh_factor_minutes",
             "connects_per_ten_minutes",
             "creates_per_hour",
+            "expires_after_hours",
+            "long_session_hours",
             "accent",
         )
         widgets: ClassVar = {name: forms.TimeInput(format="%H:%M", attrs={"type": "time"}) for name in QUIET}
@@ -103,6 +116,15 @@ class PolicyForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptabl
                 "Whoever connects must have confirmed their second factor within so many minutes. 0 asks for no "
                 "confirmation."
             ),
+            "expires_after_hours": _(
+                "So many hours after it was made, the portal closes an invitation that nobody has joined, unless "
+                "somebody extends or claims it. 0 lets none expire. A change counts for invitations made from then on; "
+                "those made outside the portal never expire."
+            ),
+            "long_session_hours": _(
+                "Whoever has taken the client is then asked whether the session still goes on. Nothing is closed by "
+                "itself. 0 never asks."
+            ),
             "helpdesk_name": _("Stands on every page, in mails, and in the message to clients."),
             "accent": _(
                 "Of the mark and of ordinary buttons, such as #1d4ed8. A lighter shade of it stands on the dark theme. "
@@ -113,8 +135,7 @@ class PolicyForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptabl
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.logo_before = self.instance.logo_digest
-        minutes = ("orphaned_after_minutes", "fresh_factor_minutes")
-        for name in (*SECONDS, *minutes, "connects_per_ten_minutes", "creates_per_hour"):
+        for name in LIMITED:
             self.fields[name].validators.append(MaxValueValidator(MOST))
             self.fields[name].widget.attrs["max"] = MOST
 

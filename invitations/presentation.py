@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.utils import timezone
 from django.utils.formats import date_format
@@ -12,7 +12,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from invitations import assignment, links, phrases, unsettled, urgency
+from invitations import assignment, links, long_sessions, phrases, unsettled, urgency
 from invitations.messages import mask
 from invitations.models import Delivery, Entry, Invitation, Policy, Status
 from portal.accounts.access import Access
@@ -63,8 +63,9 @@ class Row:
         """All that decides how the row looks to people with the same rights, under one policy."""
         values = vars(self.invitation)
         by_time = (self.invitation.is_late, self.is_urgent, self.is_connecting)
+        later = (self.invitation.is_expiring, self.is_long)
         about = (self.account, str(self.why_not), self.team, self.is_private)
-        return (*map(values.get, SHOWN), *by_time, *about)
+        return (*map(values.get, SHOWN), *by_time, *later, *about)
 
     @property
     def is_urgent(self) -> bool:
@@ -113,6 +114,28 @@ class Row:
     def may_manage_if_own(self) -> bool:
         """Say whether only its owner among those who share this row may rename and close it."""
         return self.is_manageable and self.may.manage_own and not self.may.manage_any
+
+    @property
+    def may_extend(self) -> bool:
+        """Say whether the viewer may put off its end, as `expiry.may_extend` does."""
+        is_theirs = self.viewer is not None and self.invitation.taken_by_id == self.viewer.pk
+        return self.is_manageable and (self.may_manage or is_theirs)
+
+    @property
+    def valid_until(self) -> str:
+        return day_and_time(self.invitation.expires_at)
+
+    @property
+    def is_long(self) -> bool:
+        """Say whether its session has lasted so long that somebody is asked about it."""
+        return long_sessions.is_asked(self.invitation, self.policy)
+
+    @property
+    def may_taker_close(self) -> bool:
+        """Say whether whoever has taken the client may close the invitation as well."""
+        owner = self.invitation.created_by_id
+        is_own = owner is not None and owner == self.invitation.taken_by_id
+        return self.is_manageable and not self.why_not and (self.may.manage_any or (self.may.manage_own and is_own))
 
     @property
     def can_copy(self) -> bool:
@@ -191,6 +214,20 @@ class Row:
     @property
     def may_give_any(self) -> bool:
         return self.may.manage_any and self.is_manageable
+
+
+def day_and_time(at: datetime | None) -> str:
+    """Return a time to come as people say it: the time alone today, "tomorrow, 10:42", or with its day."""
+    if at is None:
+        return ""
+    local = timezone.localtime(at)
+    days = local.date() - timezone.localdate()
+    clock = date_format(local, "H:i")
+    if not days:
+        return clock
+    if days == timedelta(days=1):
+        return _("tomorrow, %(time)s") % {"time": clock}
+    return date_format(local, "D j M, H:i")
 
 
 @dataclass(frozen=True)

@@ -127,6 +127,32 @@ class LimitReached(ActionRefused):
         super().__init__(invitation)
 
 
+class NeverExpires(ActionRefused):
+    """The invitation has no end to be put off."""
+
+    reason = "never_expires"
+
+
+class ExtendedEnough(ActionRefused):
+    """It would live for more than a week from now."""
+
+    reason = "extended_enough"
+
+
+class ExpiresAlready(ActionRefused):
+    """Its time is up and the watcher closes it at this moment."""
+
+    reason = "expires_already"
+
+
+class Spared(ActionRefused):
+    """The watcher does not close what has expired, after another look. No person meets it."""
+
+    def __init__(self, invitation: Invitation, reason: str) -> None:
+        self.reason = reason
+        super().__init__(invitation)
+
+
 class Mismatch(ActionRefused):
     """The vendor answered with another invitation than the one asked for."""
 

@@ -20,6 +20,7 @@ from portal.audit.kinds import Phase, Result
 from portal.getscreen.types import Listing, RemoteInvitation
 
 State = Operation.State
+CLOSING = ("close", "expire")
 CHECKED_FOR = timedelta(days=1)  # what no list has settled by then is for people
 
 
@@ -53,9 +54,9 @@ def evidence_of(
             return State.OK, "the list has the new name"
         is_ours = is_over and not later(op).exists()
         return (State.FAILED, "the list has another name") if is_ours else None
-    if op.verb == "close" and is_closed:
+    if op.verb in CLOSING and is_closed:
         return State.OK, "the invitation is closed"
-    if op.verb == "close" and remote is not None and is_over:
+    if op.verb in CLOSING and remote is not None and is_over:
         return State.FAILED, "the list still has it open"
     if op.verb == "connect" and (is_closed or later(op).filter(state=State.OK).exists()):
         return State.FAILED, "nobody got the link, and it is not needed any more"

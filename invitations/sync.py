@@ -24,9 +24,10 @@ from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from invitations import adoption, observations, operations, rhythm, settling, urgency
+from invitations import adoption, expiry, long_sessions, observations, operations, rhythm, settling, urgency
 from invitations.models import (
     CONNECTING_FOR,
+    EXPIRES_SOON,
     LATE_AFTER,
     NAME_LENGTH,
     RECENTLY_CLOSED,
@@ -174,6 +175,7 @@ def run_round(client: Client, *, lease: Lease | None = None) -> bool:
         write(turn, listing, confirm_vanished(turn, listing))
     except LeaseLost:
         return False
+    expiry.close_due(client, told_at=listing.served_at, is_ours=lambda: lease is None or lease.take())
     return True
 
 
@@ -219,7 +221,7 @@ def succeed(turn: Round, snapshot: Snapshot, listing: Listing) -> bool:
 
 
 def time_has_passed(before: datetime | None, now: datetime) -> bool:
-    """Say whether since `before` anything has left the board, or become late or urgent on it, by time alone."""
+    """Say whether time alone has changed the board since `before`: a row left it, or is late, urgent, long or due."""
     if before is None or before >= now:
         return False
     left = Q(status=Status.CLOSED, closed_at__gte=before - RECENTLY_CLOSED, closed_at__lt=now - RECENTLY_CLOSED)
@@ -228,7 +230,9 @@ def time_has_passed(before: datetime | None, now: datetime) -> bool:
     old = Operation.objects.unsettled().filter(
         started_at__gte=before - UNSETTLED_ON_BOARD, started_at__lt=now - UNSETTLED_ON_BOARD
     )
-    if Invitation.objects.filter(left | late | died).exists() or old.exists():
+    soon = Q(status=Status.WAITING, expires_at__gte=before + EXPIRES_SOON, expires_at__lt=now + EXPIRES_SOON)
+    changed = left | late | died | soon | long_sessions.became_long(before, now)
+    if Invitation.objects.filter(changed).exists() or old.exists():
         return True
     return urgency.has_become_urgent(before, now)
 
@@ -336,7 +340,7 @@ def close_vanished(turn: Round, gone: list[Invitation], precision: int) -> bool:
     changed = False
     for row in gone:
         fresh = Invitation.objects.select_for_update().get(pk=row.pk)
-        is_being_closed = Operation.objects.running().filter(verb="close", invitation=fresh).exists()
+        is_being_closed = Operation.objects.running().filter(verb__in=settling.CLOSING, invitation=fresh).exists()
         if fresh.is_open and fresh.changed_in <= turn.began_in and not is_being_closed:
             observations.close(fresh, at=turn.began, precision=precision)
             changed = True

@@ -27,6 +27,7 @@ WHAT: dict[str, Text] = {
     "connect": gettext_lazy("connect to “%(name)s”"),
     "rename": gettext_lazy("rename “%(name)s”"),
     "close": gettext_lazy("close “%(name)s”"),
+    "expire": gettext_lazy("close “%(name)s”, which has expired"),
 }
 # What it may have done, and what to do next.
 MEANING: dict[str, tuple[Text, Text]] = {
@@ -45,6 +46,10 @@ MEANING: dict[str, tuple[Text, Text]] = {
     "close": (
         gettext_lazy("It may still be open at Getscreen."),
         gettext_lazy("Close it again if the list still shows it as open."),
+    ),
+    "expire": (
+        gettext_lazy("It may still be open at Getscreen."),
+        gettext_lazy("Nothing needs to be done: the list will show it, and the portal tries again."),
     ),
 }
 OTHER: tuple[Text, Text] = (gettext_lazy("It may have been carried out."), gettext_lazy("Look before you try again."))

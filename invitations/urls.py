@@ -2,7 +2,18 @@
 
 from django.urls import path
 
-from invitations import branding, claim_views, exports, join, note_views, share_views, sign_out, views
+from invitations import (
+    branding,
+    claim_views,
+    expiry_views,
+    exports,
+    join,
+    note_views,
+    share_views,
+    sign_out,
+    stale_views,
+    views,
+)
 from invitations.alerts import alerts
 
 urlpatterns = [
@@ -11,6 +22,7 @@ urlpatterns = [
     path("board/waiting/", views.board_waiting, name="board_waiting"),
     path("board/alerts/", alerts, name="alerts"),
     path("invitations/new/", views.new, name="invitation_new"),
+    path("invitations/stale/", stale_views.stale_ones, name="invitation_stale"),
     path("invitations/<slug:public_id>/", views.detail, name="invitation"),
     path("invitations/<slug:public_id>/live/", views.live, name="invitation_live"),
     path("invitations/<slug:public_id>/connect/", views.connect, name="invitation_connect"),
@@ -18,6 +30,8 @@ urlpatterns = [
     path("invitations/<slug:public_id>/release/", claim_views.release, name="invitation_release"),
     path("invitations/<slug:public_id>/hand-over/", claim_views.hand_over, name="invitation_hand_over"),
     path("invitations/<slug:public_id>/close/", views.close, name="invitation_close"),
+    path("invitations/<slug:public_id>/extend/", expiry_views.extend, name="invitation_extend"),
+    path("invitations/<slug:public_id>/still/", expiry_views.still, name="invitation_still"),
     path("invitations/<slug:public_id>/rename/", views.rename, name="invitation_rename"),
     path("invitations/<slug:public_id>/preview/", views.preview, name="invitation_preview"),
     path("invitations/<slug:public_id>/qr/", views.qr, name="invitation_qr"),

@@ -18,7 +18,7 @@ from django.utils.translation import get_language, gettext_lazy
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from invitations import actions, links, notes, rhythm, teams
+from invitations import actions, expiry, links, notes, rhythm, teams
 from invitations.board import Board, scope_of
 from invitations.context import health, policy_of, snapshot_of
 from invitations.forms import CreateForm, OutcomeForm, RenameForm
@@ -192,6 +192,7 @@ def detail_context(request: SignedInRequest, invitation: Invitation) -> dict[str
         "is_new": is_new(invitation, request),
         "ask_recording": policy.recording == Policy.Recording.ASK,
         "recording_note": recording_note(policy),
+        "extend_hours": expiry.HOURS,
         "form_token": new_token(),
         "may_annotate": actions.may_annotate(request.user),
         "note_versions": notes.version(invitation) if invitation.note else 0,

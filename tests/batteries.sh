@@ -1,6 +1,7 @@
 # The long batteries: what is attacked, killed, torn and filled up, on SQLite and then on a PostgreSQL with fsync on;
 # then what is sent to every address by nobody in particular. Called by `make batteries`; takes hours.
-# With `security` as argument only the latter; with test files only those run, on SQLite.
+# Before that whole lives of invitations are tried at random. With `security` or `life` as argument only that; with test
+# files only those run, on SQLite.
 set -eu
 BIN=${BIN:-.venv/bin}
 export LONG=1
@@ -20,7 +21,7 @@ finish() {
 }
 
 report=${BATTERY_REPORT:-}
-if test "${1:-}" != security; then
+if test "${1:-}" != security && test "${1:-}" != life; then
     on_postgres=$#
     test $# -gt 0 || set -- tests/audit/test_tampering.py tests/crashes
     begin audit.txt
@@ -33,6 +34,12 @@ if test "${1:-}" != security; then
     fi
     finish
     test "$on_postgres" = 0 || exit 0
+fi
+if test "${1:-}" != security; then
+    begin life.txt
+    "$BIN/python" -m pytest -q -p no:randomly tests/invitations/test_life.py
+    finish
+    test "${1:-}" != life || exit 0
 fi
 begin security.txt
 "$BIN/python" -m pytest -q -p no:randomly $security

@@ -35,6 +35,8 @@ POLICY_LIMITS = {
     "escalate_mail_seconds": "300",
     "escalations_per_hour": "30",
     "orphaned_after_minutes": "15",
+    "expires_after_hours": "24",
+    "long_session_hours": "6",
     "visibility": "everyone",
 }
 

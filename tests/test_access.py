@@ -78,6 +78,12 @@ invitations/<slug:public_id>/outcome/                     GET  302  403  200  20
 invitations/<slug:public_id>/outcome/                     POST 302  403  302  302  302  403  302  302
 invitations/<slug:public_id>/summary/                     GET  302  403  200  200  200  200  200  200
 invitations/<slug:public_id>/summary/                     POST 302  405  405  405  405  405  405  405
+invitations/<slug:public_id>/extend/                      GET   302  405  405  405  405  405  405  405
+invitations/<slug:public_id>/extend/                      POST  302  403  400  403  400  403  400  400
+invitations/<slug:public_id>/still/                       GET   302  405  405  405  405  405  405  405
+invitations/<slug:public_id>/still/                       POST  302  403  302  403  302  403  302  302
+invitations/stale/                                        GET   302  403  200  200  200  403  200  200
+invitations/stale/                                        POST  302  403  422  422  422  403  422  422
 invitations/<slug:public_id>/preview/                     GET   302  403  200  200  200  403  200  200
 invitations/<slug:public_id>/preview/                     POST  302  405  405  405  405  405  405  405
 invitations/<slug:public_id>/copied/                      GET   302  405  405  405  405  405  405  405
@@ -352,7 +358,8 @@ NEEDS = {
     **{f"{HERE}{part}/": {roles.CONNECT, roles.MANAGE_ANY} for part in ("release", "hand-over")},
     **{f"{HERE}{part}/": {roles.MANAGE_OWN, roles.MANAGE_ANY} for part in ("rename", "close")},
     **{f"{HERE}{part}/": {roles.CONNECT, roles.MANAGE_OWN, roles.MANAGE_ANY} for part in ("note", "outcome")},
-    **{f"{HERE}{part}/": {roles.SEE_CODES} for part in ("preview", "copied", "qr")},
+    **{f"{HERE}{part}/": {roles.MANAGE_OWN, roles.MANAGE_ANY, roles.CONNECT} for part in ("extend", "still")},
+    "invitations/stale/": {roles.MANAGE_OWN, roles.MANAGE_ANY},
     **{f"{HERE}{part}/": {roles.SEE_CODES} for part in ("preview", "copied", "qr", "share", "share/mail")},
     f"{HERE}evidence/": {roles.AUDIT_ALL},
     **{f"audit/{part}/": {roles.AUDIT_ALL} for part in ("export", "verify")},
@@ -550,7 +557,8 @@ def test_without_a_role_one_cannot_learn_which_invitations_exist(cast, route, me
 
 @pytest.mark.parametrize("route", [route for route in EVERY if "<slug:public_id>" in route])
 def test_an_invitation_that_does_not_exist_is_404(cast, route):
-    method = "POST" if route.endswith(("connect/", "release/", "copied/", "evidence/")) else "GET"
+    posted = ("connect/", "release/", "copied/", "evidence/", "extend/", "still/")
+    method = "POST" if route.endswith(posted) else "GET"
     answer = send(cast.browser("root"), method, f"/{route}".replace("<slug:public_id>", "nothing-there"))
     assert answer.status_code == 404
 

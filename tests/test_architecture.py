@@ -157,7 +157,9 @@ def texts() -> set[str]:
 
 def test_every_kind_of_event_has_a_sentence_and_is_used():
     used = texts()
-    verbs = {f"invitation.{verb}" for verb in ("create", "connect", "rename", "close") if "invitation.{}" in used}
+    verbs = {
+        f"invitation.{verb}" for verb in ("create", "connect", "rename", "close", "expire") if "invitation.{}" in used
+    }
     assert not set(KINDS) - used - verbs
     families = "|".join({kind.split(".")[0] for kind in KINDS} - {"audit"})
     assert not {text for text in used if re.fullmatch(rf"(?:{families})\.[a-z]+_?[a-z]*", text)} - set(KINDS)

@@ -2,6 +2,7 @@
 
 from invitations.models.invitation import (
     CONNECTING_FOR,
+    EXPIRES_SOON,
     LATE_AFTER,
     NAME_LENGTH,
     PHRASES,
@@ -24,6 +25,7 @@ from invitations.models.snapshot import Snapshot
 __all__ = [
     "ABANDONED_AFTER",
     "CONNECTING_FOR",
+    "EXPIRES_SOON",
     "LATE_AFTER",
     "NAME_LENGTH",
     "PHRASES",

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 LATE_AFTER = timedelta(hours=1)
 RECENTLY_CLOSED = timedelta(minutes=15)
+EXPIRES_SOON = timedelta(hours=2)  # from then on the board counts down
 CONNECTING_FOR = timedelta(seconds=60)  # after which a connect under way has died with its process
 NAME_LENGTH = 100  # the vendor's limit is unknown
 
@@ -204,6 +205,15 @@ class Invitation(models.Model):
     @property
     def is_late(self) -> bool:
         return self.status == Status.WAITING and timezone.now() - self.created_at > LATE_AFTER
+
+    @property
+    def can_expire(self) -> bool:
+        """Say whether its time runs: nobody is there, and nobody keeps it for a client."""
+        return self.status == Status.WAITING and self.expires_at is not None and self.taken_by_id is None
+
+    @property
+    def is_expiring(self) -> bool:
+        return self.can_expire and self.expires_at is not None and self.expires_at - timezone.now() < EXPIRES_SOON
 
     def is_owned_by(self, user: User) -> bool:
         return self.created_by_id is not None and self.created_by_id == user.pk

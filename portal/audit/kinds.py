@@ -188,6 +188,15 @@ KINDS: dict[str, Kind] = {
     "invitation.noted": Kind(
         _("Note or ticket changed"), _("changed note, ticket or outcome of the invitation for %(target)s")
     ),
+    "invitation.expire": Kind(
+        _("Invitation expired"),
+        _("closed the invitation for %(target)s because it had expired"),
+        _("tried to close the expired invitation for %(target)s"),
+    ),
+    "invitation.extended": Kind(
+        _("Invitation extended"), _("extended the invitation for %(target)s by %(hours)s hours")
+    ),
+    "invitation.still": Kind(_("Session confirmed"), _("said that the long session with %(target)s goes on")),
     "invitation.preview": Kind(
         _("Preview viewed"), _("looked at the desktop of %(target)s"), _("tried to look at the desktop of %(target)s")
     ),

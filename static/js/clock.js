@@ -19,10 +19,11 @@ function timer(seconds) {
   return hours ? `${hours}:${two(minutes)}:${two(seconds % 60)}` : `${minutes}:${two(seconds % 60)}`;
 }
 
-function show(name, from, text) {
+function show(name, from, text, isToCome = false) {
   if (Number.isNaN(from)) return; // there has been no good answer yet: what the server wrote stays
   for (const element of document.querySelectorAll(`[data-${name}]`)) {
-    const value = text(Math.max(0, Math.floor(from - Number(element.dataset[name]))));
+    const past = from - Number(element.dataset[name]);
+    const value = text(Math.max(0, isToCome ? Math.ceil(-past) : Math.floor(past)));
     if (element.textContent !== value) element.textContent = value;
   }
 }
@@ -38,6 +39,7 @@ function tick() {
   show("ago", now, (seconds) => (seconds < 1 ? words.now : put(words.ago, lasting(seconds))));
   show("for", isOld ? goodAt : now, lasting);
   show("since", isOld ? goodAt : now, timer);
+  show("until", isOld ? goodAt : now, (seconds) => (seconds > 0 ? put(words.in, lasting(seconds)) : words.due), true);
 }
 
 // Either clock may be set while the page is open. `Date` has whole seconds, so less than two is no difference.

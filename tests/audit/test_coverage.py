@@ -157,6 +157,12 @@ invitations/<slug:public_id>/outcome/                    POST
     allowed=invitation.noted:ok
 invitations/<slug:public_id>/summary/                    GET
 invitations/<slug:public_id>/summary/                    POST
+invitations/<slug:public_id>/extend/                     GET
+invitations/<slug:public_id>/extend/                     POST
+invitations/<slug:public_id>/still/                      GET
+invitations/<slug:public_id>/still/                      POST
+invitations/stale/                                       GET
+invitations/stale/                                       POST
 invitations/<slug:public_id>/preview/                    GET
     refused=invitation.preview:failed
     silent=invitation.preview:failed

@@ -13,10 +13,6 @@ from invitations.refusals import TicketMissing
 from tests.conftest import POLICY_LIMITS, Browser
 
 POLICY = "/admin/invitations/policy/1/change/"
-NOT_YET = {  # what nothing acts on yet stands on no page
-    "expires_after_hours",
-    "long_session_hours",
-}
 NAME = "Quillmere & Söhne"
 
 
@@ -27,7 +23,7 @@ def decide(**changes):
 
 def test_the_page_has_every_policy_there_is(admin, browser_of, vendor):
     Policy.load()
-    fields = {field.name for field in Policy._meta.fields} - {"id", "logo_digest"} - NOT_YET
+    fields = {field.name for field in Policy._meta.fields} - {"id", "logo_digest"}
     assert fields == set(PolicyForm.Meta.fields)
     page = browser_of(admin).get(POLICY).content.decode()
     assert {name for name in fields if f'name="{name}"' not in page} == set()
