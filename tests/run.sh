@@ -6,10 +6,12 @@ set -eu
 BIN=${BIN:-.venv/bin}
 WALKS="tests/test_access.py tests/test_alternate_paths.py tests/test_bad_input.py tests/test_canary.py tests/test_csrf.py
     tests/test_logs.py tests/test_raw_requests.py"
-# What says nothing about a database: the canonical form, the tree, messages, the verifier of exports, providers, passwords.
-PURE="tests/audit/test_canonical.py tests/audit/test_merkle.py tests/audit/test_syslog.py
+# What says nothing about a database: canonical form, tree, sentences, verifier of exports, providers, passwords, words.
+PURE="tests/audit/test_canonical.py tests/audit/test_merkle.py tests/audit/test_syslog.py tests/audit/test_kinds.py
     tests/audit/test_verify_export.py tests/accounts/test_provider_answers.py tests/accounts/test_foreign_provider.py
-    tests/accounts/test_password_rules.py tests/accounts/test_hashing.py"
+    tests/accounts/test_password_rules.py tests/accounts/test_hashing.py tests/accounts/test_vouched_sign_in.py
+    tests/accounts/test_single_sign_on_only.py tests/invitations/test_codes.py tests/invitations/test_phrases.py
+    tests/invitations/test_messages_to_clients.py tests/invitations/test_webhooks.py tests/invitations/test_branding.py"
 said=$(mktemp)
 postgres=
 trap '[ -z "$postgres" ] || "$BIN/python" -m tests.postgres stop; rm -f "$said"' EXIT
