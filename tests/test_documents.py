@@ -12,7 +12,7 @@ from django.conf import settings
 from django.core.management import get_commands
 from django.db import connection
 
-from invitations import branding
+from invitations import branding, guesses
 from invitations.forms import CreateForm, NoteForm, OutcomeForm, RenameForm
 from invitations.models import Policy
 from portal.accounts import imports, passwords, tries
@@ -44,7 +44,8 @@ def rows(title: str) -> dict[str, list[str]]:
 
 def test_limits_are_those_of_the_settings():
     told = {name: cells[0] for name, cells in rows("Limits").items()}
-    assert told == {each.name: f"{each.allowed} in {each.seconds // 60} minutes" for each in tries.LIMITS}
+    limits = (*tries.LIMITS, guesses.NETWORK, guesses.WIDER, guesses.EVERYWHERE)
+    assert told == {each.name: f"{each.allowed} in {each.seconds // 60} minutes" for each in limits}
     others = {name: rate for name, rate in (settings.ACCOUNT_RATE_LIMITS | settings.MFA_RATE_LIMITS).items() if rate}
     assert others
     assert all(f"`{name}` `{rate}`" in section("Limits") for name, rate in others.items())
