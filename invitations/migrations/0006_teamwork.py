@@ -250,7 +250,6 @@ class Migration(migrations.Migration):
                     ("released", "Released"),
                     ("returned", "Returned to the queue"),
                     ("shared", "Message sent"),
-                    ("sent", "Message delivered to the mail server"),
                     ("not_sent", "Message not delivered"),
                     ("noted", "Note changed"),
                     ("extended", "Extended"),

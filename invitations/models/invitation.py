@@ -239,7 +239,6 @@ class Entry(models.Model):
         RELEASED = "released", _("Released")
         RETURNED = "returned", _("Returned to the queue")
         SHARED = "shared", _("Message sent")
-        SENT = "sent", _("Message delivered to the mail server")
         NOT_SENT = "not_sent", _("Message not delivered")
         NOTED = "noted", _("Note changed")
         EXTENDED = "extended", _("Extended")
