@@ -101,7 +101,7 @@ def test_nobody_is_asked_for_hints_or_the_name_of_a_pet(db):
     assert not {name for name in fields if re.search(r"hint|question|answer|phone|birth", name)}
     for route in PUBLIC:
         asked = re.findall(r"<input[^>]*name=\"(\w+)\"", Browser().get(sample(route)).content.decode())
-        assert set(asked) <= {"login", "password", "email", "next", "csrfmiddlewaretoken", "credential"}, route
+        assert set(asked) <= {"login", "password", "email", "next", "csrfmiddlewaretoken", "credential", "code"}, route
 
 
 def test_passwords_are_hashed_with_argon2id_and_enough_memory(settings):
@@ -318,7 +318,7 @@ def test_programs_are_started_with_a_list_of_our_own_words():
 
 def test_random_values_that_guard_something_come_from_the_system():
     spreading = {"portal/audit/appending.py", "portal/audit/forwarding.py", "portal/getscreen/transport.py"}
-    spreading |= {"portal/getscreen/breaker.py", "invitations/sync.py"}
+    spreading |= {"portal/getscreen/breaker.py", "invitations/sync.py", "invitations/expiry.py"}
     using = {relative(path) for path in SOURCES if "random" in imports_of(path) and "simulator" not in path.parts}
     assert using <= spreading
     for path in SOURCES:

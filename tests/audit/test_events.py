@@ -78,7 +78,8 @@ def test_events_speak_in_sentences(db):
     event.kind = "from.a.later.release"
     assert sentences.of(event) == "from.a.later.release"
     assert all(str(kind.label)[0].isupper() for kind in KINDS.values())
-    assert all(str(text)[0].islower() for kind in KINDS.values() for text in (kind.done, kind.tried) if text)
+    told = [text for kind in KINDS.values() for text in (kind.done, kind.tried) if text]
+    assert all(str(text % sentences.Names({}))[0].islower() for text in told)
 
 
 def test_a_sentence_says_what_was_tried_and_what_was_erased(db):
