@@ -5,7 +5,8 @@
 set -eu
 BIN=${BIN:-.venv/bin}
 WALKS="tests/test_access.py tests/test_alternate_paths.py tests/test_bad_input.py tests/test_canary.py tests/test_csrf.py
-    tests/test_logs.py tests/test_raw_requests.py"
+    tests/test_logs.py tests/test_raw_requests.py tests/portal/test_header_sweep.py tests/accounts/test_one_door.py
+    tests/invitations/test_fault_matrix.py"
 # What says nothing about a database: canonical form, tree, sentences, verifier of exports, providers, passwords, words.
 PURE="tests/audit/test_canonical.py tests/audit/test_merkle.py tests/audit/test_syslog.py tests/audit/test_kinds.py
     tests/audit/test_verify_export.py tests/accounts/test_provider_answers.py tests/accounts/test_foreign_provider.py
@@ -28,7 +29,7 @@ second_half() {
         echo "On PostgreSQL:"
         # shellcheck disable=SC2046,SC2086 # one word per path
         DATABASE_URL=$postgres "$BIN/python" -m pytest -q -p no:cacheprovider tests/invitations tests/accounts \
-            tests/audit tests/portal tests/crashes/test_kills.py $(printf -- '--ignore=%s ' $PURE) "$@" || failed=yes
+            tests/audit tests/portal tests/crashes/test_kills.py $(printf -- '--ignore=%s ' $PURE $WALKS) "$@" || failed=yes
     fi
     echo "At every address:"
     # shellcheck disable=SC2086 # one word per path
