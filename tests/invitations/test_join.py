@@ -181,6 +181,13 @@ def test_who_reloads_the_page_after_joining_reads_that_all_is_well(invitation):
     assert "Continue" in at(), "and can try again once the connection has broken"
 
 
+def test_a_code_that_somebody_keeps_for_the_client_works_past_its_time(invitation, colleague):
+    Invitation.objects.update(expires_at=timezone.now(), taken_by=colleague, taken_by_name="Joss Imre")
+    assert "Continue" in at()
+    answer = Browser().post(f"/join/{CODE}")
+    assert (answer.status_code, answer.headers["Location"]) == (303, VENDORS)
+
+
 @pytest.mark.parametrize(
     ("policy", "who", "name"),
     [
