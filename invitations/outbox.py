@@ -121,9 +121,15 @@ def claim_length(kind: str) -> timedelta:
 
 
 def claim(kinds: tuple[str, ...]) -> Delivery | None:
-    """Return a delivery that is this process's alone to try, if there is one."""
+    """Return a delivery that is this process's alone to try, if there is one.
+
+    Raises Unavailable while its end could not be recorded: it would be sent again and again.
+    """
     now = timezone.now()
-    for delivery in due(kinds, now).select_related("webhook", "invitation")[:AT_ONCE]:
+    found = list(due(kinds, now).select_related("webhook", "invitation")[:AT_ONCE])
+    if found:
+        audit.ensure_writable()
+    for delivery in found:
         as_seen = Delivery.objects.filter(
             pk=delivery.pk, state=State.WAITING, attempts=delivery.attempts, next_at=delivery.next_at
         )

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from django.core import mail
 from django.core.exceptions import ValidationError
-from django.db import OperationalError, transaction
+from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 
 from invitations import courier, outbox, sending
@@ -16,8 +16,9 @@ from invitations.models import Delivery, Entry, Invitation, Snapshot, Webhook
 from invitations.presentation import timeline
 from invitations.sending import Outcome
 from invitations.webhooks import Target, keep
-from portal import self_check
+from portal import audit, self_check
 from portal.audit.models import Event
+from tests.audit.test_unwritable import BREAK
 from tests.conftest import whole_log
 from tests.invitations.servers import MailServer, wait_for
 
@@ -245,6 +246,24 @@ def test_a_process_that_dies_loses_nothing(order, outcomes):
     later(minutes=5)
     assert outbox.deliver_due() == 1
     assert (Delivery.objects.get().state, Delivery.objects.get().attempts) == ("sent", 2)
+
+
+@pytest.mark.parametrize("way", BREAK)
+def test_nothing_is_sent_while_its_end_could_not_be_recorded(order, outcomes, way):
+    @transaction.atomic
+    def deliver_without_a_log():
+        with connection.cursor() as cursor:
+            for statement in BREAK[way]:
+                cursor.execute(statement)
+        outbox.deliver_due()
+
+    order()
+    with pytest.raises(audit.Unavailable):
+        deliver_without_a_log()
+    assert not outcomes.tried, "or the client would get the same mail at each further try"
+    assert Delivery.objects.get().attempts == 0
+    assert outbox.deliver_due() == 1
+    assert Delivery.objects.get().state == "sent"
 
 
 def test_what_kills_whoever_tries_it_is_given_up(order, outcomes):
