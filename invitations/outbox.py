@@ -147,7 +147,14 @@ def is_pointless(delivery: Delivery) -> str:
     since = parse_datetime(str(delivery.payload.get(WHILE) or ""))
     if since and delivery.invitation is not None and not waits(delivery.invitation, since):
         return _("The client does not wait any more.")
+    if delivery.kind == Kind.MAIL and delivery.invitation is not None and is_over(delivery.invitation):
+        return _("The invitation is closed or has expired.")
     return ""
+
+
+def is_over(invitation: Invitation) -> bool:
+    """Say whether its code and link open nothing any more."""
+    return invitation.has_expired or not invitation.is_open
 
 
 def waits(invitation: Invitation, since: datetime) -> bool:

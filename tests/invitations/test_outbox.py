@@ -12,7 +12,7 @@ from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 
 from invitations import courier, outbox, sending
-from invitations.models import Delivery, Entry, Invitation, Snapshot, Webhook
+from invitations.models import Delivery, Entry, Invitation, Snapshot, Status, Webhook
 from invitations.presentation import timeline
 from invitations.sending import Outcome
 from invitations.webhooks import Target, keep
@@ -366,6 +366,22 @@ def test_an_order_about_a_wait_ends_with_that_wait(order, invitation, outcomes, 
 
 
 # --- By hand ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("end", ["closed_at", "expires_at"])
+def test_no_client_is_sent_a_code_that_opens_nothing_any_more(order, invitation, outcomes, end):
+    """The mail server was away, and meanwhile the helpdesk has closed it: perhaps because the address was wrong."""
+    outcomes.append(Outcome("Server down."))
+    order()
+    assert outbox.deliver_due() == 1
+    later(minutes=1)
+    changes = {"closed_at": {"status": Status.CLOSED}}.get(end, {})
+    Invitation.objects.filter(pk=invitation.pk).update(**changes, **{end: timezone.now()})
+    assert outbox.deliver_due() == 1
+    assert len(outcomes.tried) == 1
+    row = Delivery.objects.get()
+    assert (row.state, row.trouble, row.to) == ("cancelled", "The invitation is closed or has expired.", "")
+    assert kinds() == ["delivery.cancelled"]
 
 
 def test_what_waits_can_be_tried_at_once(order, outcomes, admin):
