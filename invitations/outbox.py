@@ -93,8 +93,10 @@ def wake() -> None:
 
 def deliver_due(*kinds: str) -> int:
     """Try what is due, of these kinds or of all, one after the other; return how many there were."""
+    kinds = kinds or tuple(Kind.values)
+    drop_pointless(kinds)
     for count in range(AT_ONCE):
-        delivery = claim(kinds or tuple(Kind.values))
+        delivery = claim(kinds)
         if delivery is None:
             return count
         if reason := is_pointless(delivery):
@@ -104,6 +106,15 @@ def deliver_due(*kinds: str) -> int:
         else:
             settle(delivery, attempt(delivery))
     return AT_ONCE
+
+
+def drop_pointless(kinds: tuple[str, ...]) -> None:
+    """End what waits for its next try and is of no use any more: of a webhook it holds up what is later."""
+    now = timezone.now()
+    rows = Delivery.objects.filter(state=State.WAITING, kind__in=kinds, next_at__gt=now).exclude(is_claimed(now))
+    for row in rows.select_related("webhook", "invitation"):
+        if reason := is_pointless(row):
+            drop(row, reason)
 
 
 def due(kinds: tuple[str, ...], now: datetime) -> QuerySet[Delivery]:

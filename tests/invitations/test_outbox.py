@@ -333,6 +333,23 @@ def test_what_is_later_goes_on_when_the_earlier_is_given_up(db, outcomes):
     assert [row.state for row in Delivery.objects.order_by("pk")] == ["failed", "sent"]
 
 
+def test_a_wait_that_is_over_holds_nothing_up(invitation, outcomes):
+    """The first client was helped while the receiver was away; it is back long before that call's next try."""
+    webhook, since = hook(), timezone.now()
+    Invitation.objects.update(status=1, joined_at=since, taken_by_name="")
+    payload = {"waiting_since": since.isoformat()}
+    first = outbox.order_webhook(webhook=webhook, invitation=invitation, payload=payload).pk
+    outcomes.append(Outcome("No."))
+    outbox.deliver_due()
+    second = outbox.order_webhook(webhook=webhook, invitation=None, payload={}).pk
+    outbox.deliver_due()
+    assert outcomes.tried == [first], "as long as that client waits, it comes first"
+    Invitation.objects.update(taken_by_name="Joss")
+    outbox.deliver_due()
+    assert outcomes.tried == [first, second]
+    assert Delivery.objects.get(pk=first).state == "cancelled"
+
+
 def test_a_webhook_that_is_switched_off_or_deleted_gets_nothing_more(db, outcomes):
     webhook = hook()
     outbox.order_webhook(webhook=webhook, invitation=None, payload={"url": "x"})
