@@ -287,7 +287,7 @@ def test_the_button_leads_to_the_vendor_and_its_first_press_is_remembered(path, 
 
 def test_of_two_presses_in_the_same_moment_one_is_recorded(invitation, monkeypatch):
     answers = iter([False, True])
-    monkeypatch.setattr(arrivals, "has_gone_on", lambda invitation: next(answers))
+    monkeypatch.setattr(arrivals, "has_gone_on", lambda invitation, who: next(answers))
     assert Browser().post(f"/join/{CODE}").headers["Location"] == VENDORS
     assert not Entry.objects.exists()
 
@@ -301,6 +301,19 @@ def test_the_agent_reads_that_the_client_has_gone_on(invitation, agent, browser_
 def test_a_person_of_the_helpdesk_who_tries_the_page_is_named_in_the_log(invitation, agent, browser_of):
     browser_of(agent).post(f"/join/{CODE}")
     assert Event.objects.get(kind="join.continued").actor_id == agent.pk
+
+
+def test_a_person_of_the_helpdesk_who_tries_the_page_is_not_taken_for_the_client(invitation, agent, browser_of):
+    desk = browser_of(agent)
+    for _ in range(2):
+        desk.post(f"/join/{CODE}")
+    page = desk.get(f"/invitations/{invitation.public_id}/").content.decode()
+    assert f"Join page tried out by {agent.display_name}" in page
+    assert "Client went on from the join page" not in page
+    Browser().post(f"/join/{CODE}")
+    page = desk.get(f"/invitations/{invitation.public_id}/").content.decode()
+    assert page.count("Client went on from the join page") == 1, "which is still news"
+    assert Event.objects.filter(kind="join.continued").count() == 2
 
 
 @pytest.mark.parametrize("method", ["get", "head"])
