@@ -387,6 +387,11 @@ def test_where_the_log_cannot_be_written_nobody_goes_on_unrecorded(invitation):
     assert not Entry.objects.exists()
 
 
+def test_a_code_is_masked_as_the_page_to_come_back_to_as_well():
+    line = log.masked("GET /accounts/security/?next=%2Fjoin%2F417902365 HTTP/1.1")
+    assert line == "GET /accounts/security/?next=%2Fjoin%2F******** HTTP/1.1"
+
+
 def test_codes_in_addresses_are_masked_in_the_portal_s_own_log():
     for path in ("/join/417902365", "/j/417902365-k7m2qxab"):
         assert "417" not in log.masked(f"Not Found: {path}")
