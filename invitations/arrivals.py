@@ -43,8 +43,7 @@ def state_of(invitation: Invitation) -> str:
     """Return "open", "in_use", "expired" or "closed": which page the client gets."""
     if invitation.status in (Status.JOINED, Status.ACTIVE):
         return "in_use"
-    is_over = invitation.expires_at is not None and invitation.expires_at <= timezone.now()
-    if invitation.expired_at or (invitation.status == Status.WAITING and is_over):
+    if invitation.has_expired:
         return "expired"
     return "closed" if invitation.status == Status.CLOSED else "open"
 
@@ -58,22 +57,23 @@ def supporter_of(invitation: Invitation, policy: Policy) -> str:
     return person.get_full_name() if full else person.first_name.strip()
 
 
-def has_gone_on(invitation: Invitation) -> bool:
-    return invitation.entries.filter(kind=Entry.Kind.CONTINUED).exists()
+def has_gone_on(invitation: Invitation, who: str) -> bool:
+    return invitation.entries.filter(kind=Entry.Kind.CONTINUED, actor_name=who).exists()
 
 
 def go_on(invitation: Invitation, *, language: str, by: User | None = None) -> bool:
     """Record that somebody has pressed Continue, the first time of each invitation; return whether it was.
 
-    `by` is a person of the helpdesk who tries the page out. Raises Unavailable.
+    `by` is a person of the helpdesk who tries the page out, which is no news of the client. Raises Unavailable.
     """
-    if has_gone_on(invitation):
+    who = by.display_name if by else ""
+    if has_gone_on(invitation, who):
         return False
     with audit.writing(), untranslated():
-        if has_gone_on(invitation):  # in the same moment
+        if has_gone_on(invitation, who):  # in the same moment
             return False
         detail = _("The page was in %(language)s") % {"language": get_language_info(language)["name"]}
-        Entry.objects.create(invitation=invitation, kind=Entry.Kind.CONTINUED, detail=detail)
+        Entry.objects.create(invitation=invitation, kind=Entry.Kind.CONTINUED, actor_name=who, detail=detail)
         Snapshot.bump()
         audit.record("join.continued", result=Result.OK, actor=by, facts={"language": language}, **targeted(invitation))
     return True

@@ -7,6 +7,8 @@ taken only from networks from which a client went on lately. Links that were sen
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from django.db.models.functions import Now
 from django.http import HttpRequest
 
@@ -47,9 +49,10 @@ def count(counters: list[Counter]) -> None:
 
 
 def remember(request: HttpRequest) -> None:
-    """Note that a client with a right code went on from this network."""
+    """Note that a client with a right code went on from this network, for so long from now."""
     mark = familiar(request)
-    tallies.take(mark.key, mark.limit.allowed, mark.limit.seconds)
+    if not tallies.take(mark.key, mark.limit.allowed, mark.limit.seconds).allowed:
+        Tally.objects.filter(key=mark.key).update(ends_at=Now() + timedelta(seconds=mark.limit.seconds))
 
 
 def is_familiar(request: HttpRequest) -> bool:

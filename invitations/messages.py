@@ -36,7 +36,10 @@ PLACEHOLDERS: dict[str, Promise] = {
 PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 EXAMPLE_LINK = f"{settings.PUBLIC_URL}/j/364019582"
 NAMED = 3  # so many wrong placeholders are named at most
-LOOKS_LIKE_LINK = re.compile(r"\S*(?:://|www\.|@)\S*|[\w-]+\.[^\W\d_]{2,}\S*", re.IGNORECASE)
+# Host names may have a full stop of Chinese and Japanese for a dot, before Latin letters. Such texts have it as well.
+LOOKS_LIKE_LINK = re.compile(
+    r"\S*(?:://|www\.|@)\S*|[\w-]+(?:\.[^\W\d_]|\u3002[a-z])[^\W\d_]\S*|(?:\d{1,3}\.){3}\d{1,3}[:/]\S*", re.IGNORECASE
+)
 MANY_BLANK_LINES = re.compile(r"\n{3,}")
 
 
@@ -139,7 +142,7 @@ def supporter(user: User, policy: Policy) -> str:
 
 
 def expiry(invitation: Invitation, language: str) -> str:
-    if invitation.expires_at is None:
+    if invitation.expires_at is None or invitation.expires_at <= timezone.now():  # past it somebody keeps it
         return LANGUAGES[language].further_notice
     return moment(invitation.expires_at, language)
 

@@ -93,8 +93,10 @@ def wake() -> None:
 
 def deliver_due(*kinds: str) -> int:
     """Try what is due, of these kinds or of all, one after the other; return how many there were."""
+    kinds = kinds or tuple(Kind.values)
+    drop_pointless(kinds)
     for count in range(AT_ONCE):
-        delivery = claim(kinds or tuple(Kind.values))
+        delivery = claim(kinds)
         if delivery is None:
             return count
         if reason := is_pointless(delivery):
@@ -104,6 +106,15 @@ def deliver_due(*kinds: str) -> int:
         else:
             settle(delivery, attempt(delivery))
     return AT_ONCE
+
+
+def drop_pointless(kinds: tuple[str, ...]) -> None:
+    """End what waits for its next try and is of no use any more: of a webhook it holds up what is later."""
+    now = timezone.now()
+    rows = Delivery.objects.filter(state=State.WAITING, kind__in=kinds, next_at__gt=now).exclude(is_claimed(now))
+    for row in rows.select_related("webhook", "invitation"):
+        if reason := is_pointless(row):
+            drop(row, reason)
 
 
 def due(kinds: tuple[str, ...], now: datetime) -> QuerySet[Delivery]:
@@ -121,9 +132,15 @@ def claim_length(kind: str) -> timedelta:
 
 
 def claim(kinds: tuple[str, ...]) -> Delivery | None:
-    """Return a delivery that is this process's alone to try, if there is one."""
+    """Return a delivery that is this process's alone to try, if there is one.
+
+    Raises Unavailable while its end could not be recorded: it would be sent again and again.
+    """
     now = timezone.now()
-    for delivery in due(kinds, now).select_related("webhook", "invitation")[:AT_ONCE]:
+    found = list(due(kinds, now).select_related("webhook", "invitation")[:AT_ONCE])
+    if found:
+        audit.ensure_writable()
+    for delivery in found:
         as_seen = Delivery.objects.filter(
             pk=delivery.pk, state=State.WAITING, attempts=delivery.attempts, next_at=delivery.next_at
         )
@@ -141,7 +158,14 @@ def is_pointless(delivery: Delivery) -> str:
     since = parse_datetime(str(delivery.payload.get(WHILE) or ""))
     if since and delivery.invitation is not None and not waits(delivery.invitation, since):
         return _("The client does not wait any more.")
+    if delivery.kind == Kind.MAIL and delivery.invitation is not None and is_over(delivery.invitation):
+        return _("The invitation is closed or has expired.")
     return ""
+
+
+def is_over(invitation: Invitation) -> bool:
+    """Say whether its code and link open nothing any more."""
+    return invitation.has_expired or not invitation.is_open
 
 
 def waits(invitation: Invitation, since: datetime) -> bool:

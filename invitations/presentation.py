@@ -314,6 +314,8 @@ def line_of(entry: Entry, before: datetime | None) -> Line:
     title = str(kind.label)
     if entry.actor_name:
         title = _("%(what)s by %(who)s") % {"what": kind.label, "who": entry.actor_name}
+    if entry.actor_name and kind == Entry.Kind.CONTINUED:
+        title = _("Join page tried out by %(who)s") % {"who": entry.actor_name}
     return Line(entry.at, kind, title, detail_of(entry), MARKS.get(kind, ""), gap(before, entry.at))
 
 

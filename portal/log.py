@@ -19,7 +19,7 @@ from pythonjsonlogger.json import JsonFormatter
 SECRETS = re.compile(
     r"""(?ix)
     (?P<before> x-api-key["']?\s*[:=]\s*["']? | apikey= | /turbo/ | [?&](?:amp;)?(?:llt|s|connect|code|state)=
-        | /enrol/ | /accounts/invite/ | /accounts/sign-in/ | /reset/key/ | /j(?:oin)?/ )
+        | /enrol/ | /accounts/invite/ | /accounts/sign-in/ | /reset/key/ | (?:/|%2F)j(?:oin)?(?:/|%2F) )
     [^\s"'&<>]+
     """
 )

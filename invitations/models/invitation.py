@@ -212,6 +212,12 @@ class Invitation(models.Model):
         return self.status == Status.WAITING and self.expires_at is not None and self.taken_by_id is None
 
     @property
+    def has_expired(self) -> bool:
+        """Say whether its time is up. The watcher closes it then, a moment later."""
+        is_over = self.can_expire and self.expires_at is not None and self.expires_at <= timezone.now()
+        return self.expired_at is not None or is_over
+
+    @property
     def is_expiring(self) -> bool:
         return self.can_expire and self.expires_at is not None and self.expires_at - timezone.now() < EXPIRES_SOON
 

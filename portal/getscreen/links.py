@@ -34,7 +34,11 @@ def is_address(host: str) -> bool:
 
 
 # Public by their numbers, and yet inside: services that clouds offer to their own machines.
-INSIDE = tuple(map(ipaddress.ip_network, ("168.63.129.16/32", "192.0.0.0/24", "64:ff9b:1::/48", "::/96")))
+INSIDE = tuple(map(ipaddress.ip_network, ("168.63.129.16/32", "192.0.0.0/24", "64:ff9b:1::/48", "::/96", "fec0::/10")))
+# Where clouds tell machines their secrets, beside the link-local addresses.
+METADATA = tuple(
+    map(ipaddress.ip_network, ("168.63.129.16/32", "192.0.0.192/32", "100.100.100.200/32", "fd00:ec2::254/128"))
+)
 NAT64 = ipaddress.ip_network("64:ff9b::/96")
 IPv4 = 0xFFFFFFFF  # the last bits of an address that carries one
 
@@ -148,7 +152,8 @@ class PrivateHosts:
             return True
         found = carried(ipaddress.ip_address(address.partition("%")[0]))
         is_special = found.is_link_local or found.is_multicast or found.is_unspecified
-        return host in self.names and not is_special
+        is_metadata = any(found in network for network in METADATA)
+        return host in self.names and not (is_special or is_metadata)
 
 
 def is_below(host: str, name: str) -> bool:

@@ -139,6 +139,20 @@ def test_where_everybody_guesses_a_network_that_clients_have_come_from_still_typ
     assert ask(link, ip=home) == 200
 
 
+def test_a_network_stays_familiar_for_a_month_after_the_last_client_who_went_on(invitation, agent):
+    office = "198.51.100.7"
+    assert ask(ip=office, method="post") == 303
+    Tally.objects.filter(key__startswith="join_code.familiar:").update(ends_at=F("ends_at") - timedelta(days=29))
+    Invitation.objects.create(
+        account="", vendor_id=2, code="417902366", invite_url="https://go.getscreen.me/invite/2", created_by=agent
+    )
+    assert ask("/join/417902366", ip=office, method="post") == 303
+    Tally.objects.filter(key__startswith="join_code.familiar:").update(ends_at=F("ends_at") - timedelta(days=2))
+    guess(1)
+    fill(guesses.EVERYWHERE)
+    assert ask(ip=office) == 200
+
+
 def test_ten_thousand_guesses_a_minute_are_two_reads_each(invitation, django_assert_num_queries):
     guess(21)
     events = Event.objects.count()

@@ -181,6 +181,13 @@ def test_who_reloads_the_page_after_joining_reads_that_all_is_well(invitation):
     assert "Continue" in at(), "and can try again once the connection has broken"
 
 
+def test_a_code_that_somebody_keeps_for_the_client_works_past_its_time(invitation, colleague):
+    Invitation.objects.update(expires_at=timezone.now(), taken_by=colleague, taken_by_name="Joss Imre")
+    assert "Continue" in at()
+    answer = Browser().post(f"/join/{CODE}")
+    assert (answer.status_code, answer.headers["Location"]) == (303, VENDORS)
+
+
 @pytest.mark.parametrize(
     ("policy", "who", "name"),
     [
@@ -280,7 +287,7 @@ def test_the_button_leads_to_the_vendor_and_its_first_press_is_remembered(path, 
 
 def test_of_two_presses_in_the_same_moment_one_is_recorded(invitation, monkeypatch):
     answers = iter([False, True])
-    monkeypatch.setattr(arrivals, "has_gone_on", lambda invitation: next(answers))
+    monkeypatch.setattr(arrivals, "has_gone_on", lambda invitation, who: next(answers))
     assert Browser().post(f"/join/{CODE}").headers["Location"] == VENDORS
     assert not Entry.objects.exists()
 
@@ -294,6 +301,19 @@ def test_the_agent_reads_that_the_client_has_gone_on(invitation, agent, browser_
 def test_a_person_of_the_helpdesk_who_tries_the_page_is_named_in_the_log(invitation, agent, browser_of):
     browser_of(agent).post(f"/join/{CODE}")
     assert Event.objects.get(kind="join.continued").actor_id == agent.pk
+
+
+def test_a_person_of_the_helpdesk_who_tries_the_page_is_not_taken_for_the_client(invitation, agent, browser_of):
+    desk = browser_of(agent)
+    for _ in range(2):
+        desk.post(f"/join/{CODE}")
+    page = desk.get(f"/invitations/{invitation.public_id}/").content.decode()
+    assert f"Join page tried out by {agent.display_name}" in page
+    assert "Client went on from the join page" not in page
+    Browser().post(f"/join/{CODE}")
+    page = desk.get(f"/invitations/{invitation.public_id}/").content.decode()
+    assert page.count("Client went on from the join page") == 1, "which is still news"
+    assert Event.objects.filter(kind="join.continued").count() == 2
 
 
 @pytest.mark.parametrize("method", ["get", "head"])
@@ -365,6 +385,11 @@ def test_where_the_log_cannot_be_written_nobody_goes_on_unrecorded(invitation):
     assert "broken on our side" in page_of(answer, 503)
     assert "Location" not in answer.headers
     assert not Entry.objects.exists()
+
+
+def test_a_code_is_masked_as_the_page_to_come_back_to_as_well():
+    line = log.masked("GET /accounts/security/?next=%2Fjoin%2F417902365 HTTP/1.1")
+    assert line == "GET /accounts/security/?next=%2Fjoin%2F******** HTTP/1.1"
 
 
 def test_codes_in_addresses_are_masked_in_the_portal_s_own_log():

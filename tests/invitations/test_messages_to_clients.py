@@ -146,6 +146,11 @@ def test_the_texts_that_come_with_the_portal_pass_their_own_form(language, db):
         ("javascript://x", "javascript://x"),
         ("As promised, at 10.30 or 14.00. Mr. Öst, 3rd floor, z.B. room 4.17", ""),
         ("Ruf an: 0351 12 34 56 (Durchwahl 7)…", ""),
+        ("see evil\u3002com now", "evil\u3002com"),
+        ("see evil\uff61com", "evil\u3002com"),
+        ("see 192.0.2.1/login", "192.0.2.1/login"),
+        ("version 10.0.2.1 is fine", ""),
+        ("はい\u3002ありがとう", ""),
     ],
 )
 def test_links_and_addresses_are_found_in_a_line(text, found):

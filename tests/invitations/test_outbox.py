@@ -8,16 +8,17 @@ from datetime import timedelta
 import pytest
 from django.core import mail
 from django.core.exceptions import ValidationError
-from django.db import OperationalError, transaction
+from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 
 from invitations import courier, outbox, sending
-from invitations.models import Delivery, Entry, Invitation, Snapshot, Webhook
+from invitations.models import Delivery, Entry, Invitation, Snapshot, Status, Webhook
 from invitations.presentation import timeline
 from invitations.sending import Outcome
 from invitations.webhooks import Target, keep
-from portal import self_check
+from portal import audit, self_check
 from portal.audit.models import Event
+from tests.audit.test_unwritable import BREAK
 from tests.conftest import whole_log
 from tests.invitations.servers import MailServer, wait_for
 
@@ -247,6 +248,24 @@ def test_a_process_that_dies_loses_nothing(order, outcomes):
     assert (Delivery.objects.get().state, Delivery.objects.get().attempts) == ("sent", 2)
 
 
+@pytest.mark.parametrize("way", BREAK)
+def test_nothing_is_sent_while_its_end_could_not_be_recorded(order, outcomes, way):
+    @transaction.atomic
+    def deliver_without_a_log():
+        with connection.cursor() as cursor:
+            for statement in BREAK[way]:
+                cursor.execute(statement)
+        outbox.deliver_due()
+
+    order()
+    with pytest.raises(audit.Unavailable):
+        deliver_without_a_log()
+    assert not outcomes.tried, "or the client would get the same mail at each further try"
+    assert Delivery.objects.get().attempts == 0
+    assert outbox.deliver_due() == 1
+    assert Delivery.objects.get().state == "sent"
+
+
 def test_what_kills_whoever_tries_it_is_given_up(order, outcomes):
     order()
     for _ in range(outbox.MOST_TRIES):
@@ -314,6 +333,23 @@ def test_what_is_later_goes_on_when_the_earlier_is_given_up(db, outcomes):
     assert [row.state for row in Delivery.objects.order_by("pk")] == ["failed", "sent"]
 
 
+def test_a_wait_that_is_over_holds_nothing_up(invitation, outcomes):
+    """The first client was helped while the receiver was away; it is back long before that call's next try."""
+    webhook, since = hook(), timezone.now()
+    Invitation.objects.update(status=1, joined_at=since, taken_by_name="")
+    payload = {"waiting_since": since.isoformat()}
+    first = outbox.order_webhook(webhook=webhook, invitation=invitation, payload=payload).pk
+    outcomes.append(Outcome("No."))
+    outbox.deliver_due()
+    second = outbox.order_webhook(webhook=webhook, invitation=None, payload={}).pk
+    outbox.deliver_due()
+    assert outcomes.tried == [first], "as long as that client waits, it comes first"
+    Invitation.objects.update(taken_by_name="Joss")
+    outbox.deliver_due()
+    assert outcomes.tried == [first, second]
+    assert Delivery.objects.get(pk=first).state == "cancelled"
+
+
 def test_a_webhook_that_is_switched_off_or_deleted_gets_nothing_more(db, outcomes):
     webhook = hook()
     outbox.order_webhook(webhook=webhook, invitation=None, payload={"url": "x"})
@@ -347,6 +383,22 @@ def test_an_order_about_a_wait_ends_with_that_wait(order, invitation, outcomes, 
 
 
 # --- By hand ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("end", ["closed_at", "expires_at"])
+def test_no_client_is_sent_a_code_that_opens_nothing_any_more(order, invitation, outcomes, end):
+    """The mail server was away, and meanwhile the helpdesk has closed it: perhaps because the address was wrong."""
+    outcomes.append(Outcome("Server down."))
+    order()
+    assert outbox.deliver_due() == 1
+    later(minutes=1)
+    changes = {"closed_at": {"status": Status.CLOSED}}.get(end, {})
+    Invitation.objects.filter(pk=invitation.pk).update(**changes, **{end: timezone.now()})
+    assert outbox.deliver_due() == 1
+    assert len(outcomes.tried) == 1
+    row = Delivery.objects.get()
+    assert (row.state, row.trouble, row.to) == ("cancelled", "The invitation is closed or has expired.", "")
+    assert kinds() == ["delivery.cancelled"]
 
 
 def test_what_waits_can_be_tried_at_once(order, outcomes, admin):

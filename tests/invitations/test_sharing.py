@@ -297,6 +297,21 @@ def test_what_is_over_is_not_shared(desk, here, fields):
     assert not Delivery.objects.exists()
 
 
+@pytest.mark.parametrize("is_claimed", [True, False])
+def test_what_does_not_expire_although_its_time_is_up_is_shared(desk, here, agent, is_claimed):
+    """Somebody keeps it for the client, or the client is there."""
+    Invitation.objects.update(expires_at=timezone.now() - timedelta(days=3))
+    if is_claimed:
+        Invitation.objects.update(taken_by=agent, taken_by_name=agent.display_name)
+    else:
+        Invitation.objects.update(status=Status.JOINED)
+    answer = desk.get(f"{here}share/")
+    assert answer.status_code == 200
+    assert "alid until" not in text_of(answer)
+    assert desk.post(f"{here}share/mail/", form()).status_code == 302
+    assert f"{timezone.now() - timedelta(days=3):%Y}" not in Delivery.objects.get().body
+
+
 def test_what_is_closed_while_the_form_is_sent_is_not_mailed(row, agent):
     stale = Invitation.objects.get(pk=row.pk)
     Invitation.objects.update(status=Status.CLOSED, closed_at=timezone.now())

@@ -154,7 +154,7 @@ PRIVATE = [
     *("127.0.0.1", "10.0.0.1", "172.16.3.4", "192.168.1.1", "169.254.169.254", "100.64.0.1", "100.100.100.200"),
     *("0.0.0.0", "255.255.255.255", "224.0.0.1", "240.0.0.1", "192.0.0.192", "168.63.129.16", "198.18.0.1"),
     *("::1", "::", "fe80::1", "fd00:ec2::254", "ff02::1", "::ffff:127.0.0.1", "::ffff:169.254.169.254", "::127.0.0.1"),
-    *("64:ff9b::a00:1", "64:ff9b:1::1", "2002:7f00:1::", "2001:db8::1", "fe80::1%eth0"),
+    *("64:ff9b::a00:1", "64:ff9b:1::1", "2002:7f00:1::", "2001:db8::1", "fe80::1%eth0", "fec0::2"),
 ]
 
 
@@ -221,8 +221,10 @@ def test_hosts_that_are_listed_are_called_and_others_not(settings, names):
     names["other.internal"] = [["10.21.3.4"]]
     assert webhooks.refusal_of("https://other.internal/")
     assert webhooks.refusal_of("http://other.internal/"), "a name in a network is not a name on the list"
-    for address in ("169.254.169.254", "fe80::1", "0.0.0.0"):
+    clouds = ("169.254.169.254", "168.63.129.16", "192.0.0.192", "100.100.100.200", "::ffff:100.100.100.200")
+    for address in (*clouds, "fe80::1", "0.0.0.0"):
         assert not listed.may_reach("chat.internal", address), "a name never opens these"
+    assert not PrivateHosts.parse(["chat.internal"]).may_reach("chat.internal", "fd00:ec2::254")
     assert PrivateHosts.parse(["169.254.1.0/24"]).may_reach("any.name", "169.254.1.1")
 
 
