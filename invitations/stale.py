@@ -18,6 +18,7 @@ from invitations.models import Entry, Invitation, InvitationQuerySet, Operation,
 from invitations.observations import KEPT_AFTER_LEAVING
 from invitations.operations import Unrecorded
 from invitations.refusals import ActionRefused, SentTwice, UnderWay
+from invitations.wordings import WORDINGS
 from portal import audit
 from portal.accounts import roles
 from portal.accounts.models import User
@@ -107,11 +108,11 @@ def close_one(invitation: Invitation, *, by: User, token: str) -> tuple[Line, bo
     try:
         how = close_if_waiting(invitation, by=by, token=token)
     except (SentTwice, UnderWay) as refusal:
-        return Line(invitation, "already", failures.WORDINGS[refusal.reason].text), False
+        return Line(invitation, "already", WORDINGS[refusal.reason].text), False
     except (GetscreenError, ActionRefused, audit.Unavailable) as error:
         is_unknown = getattr(error, "may_have_acted", False) or isinstance(error, Unrecorded)
         is_for_all = isinstance(error, GetscreenError | audit.Unavailable) and not isinstance(error, BadRequest)
-        why = failures.WORDINGS[failures.kind_of(error)].title
+        why = WORDINGS[failures.kind_of(error)].title
         return Line(invitation, "unknown" if is_unknown else "failed", why), is_for_all
     return Line(invitation, how), False
 

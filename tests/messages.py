@@ -154,7 +154,7 @@ def texts_of_failures() -> Iterator[Text]:
     """Of all failures, only that of the log can happen on these pages."""
     from django.utils.translation import override
 
-    from invitations.failures import WORDINGS
+    from invitations.wordings import WORDINGS
 
     wording = WORDINGS["no_audit"]
     with override(None):

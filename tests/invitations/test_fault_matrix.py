@@ -9,8 +9,8 @@ from html import unescape
 
 import pytest
 
-from invitations.failures import WORDINGS
 from invitations.models import Invitation, Operation, Snapshot, Status
+from invitations.wordings import WORDINGS
 from portal.audit.models import Event
 from portal.getscreen.simulator.faults import TABLE, Fault
 from tests.conftest import known
