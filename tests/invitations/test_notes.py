@@ -12,6 +12,7 @@ from invitations.models import Entry, Invitation, Note, Operation, Outcome, Poli
 from invitations.refusals import NoteChanged, OutcomeMissing, ReasonMissing, TicketMalformed
 from portal.audit.models import Event
 from portal.getscreen.errors import Unavailable
+from tests.conftest import known
 from tests.invitations.test_policies import decide
 
 
@@ -314,3 +315,26 @@ def test_a_close_without_an_answer_keeps_nothing_it_does_not_know(invitation, ag
         actions.close(invitation=invitation, by=agent, outcome="Solved", note="New", seen=1)
     kept = Invitation.objects.get()
     assert (kept.outcome, kept.note, notes.version(kept)) == ("", "First words", 1)
+
+
+def test_a_note_written_while_getscreen_closes_stays_where_the_closer_changed_nothing(
+    invitation, agent, colleague, browser_of, vendor
+):
+    vendor.after(
+        "close",
+        lambda: actions.annotate(invitation=known(invitation.vendor_id), by=colleague, note="Call back", seen=1),
+    )
+    browser_of(agent).post(page_of(invitation, "close"), {"outcome": "Solved", "note": "First words", "seen": "1"})
+    invitation.refresh_from_db()
+    assert (invitation.is_open, invitation.note) == (False, "Call back")
+    assert words(invitation)[-1][1] == invitation.note
+
+
+def test_words_of_two_at_the_moment_of_closing_both_stay(invitation, agent, colleague, browser_of, vendor):
+    vendor.after(
+        "close", lambda: actions.annotate(invitation=known(invitation.vendor_id), by=colleague, note="Theirs", seen=1)
+    )
+    browser_of(agent).post(page_of(invitation, "close"), {"outcome": "Solved", "note": "Mine", "seen": "1"})
+    invitation.refresh_from_db()
+    assert (invitation.is_open, invitation.note) == (False, "Mine")
+    assert [text for _, text in words(invitation)] == ["First words", "Theirs", "Mine"]
