@@ -195,7 +195,7 @@ def detail_context(request: SignedInRequest, invitation: Invitation) -> dict[str
         "extend_hours": expiry.HOURS,
         "form_token": new_token(),
         "may_annotate": actions.may_annotate(request.user),
-        "note_versions": notes.version(invitation) if invitation.note else 0,
+        "note_versions": notes.version(invitation),
     }
 
 

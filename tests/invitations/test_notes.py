@@ -338,3 +338,8 @@ def test_words_of_two_at_the_moment_of_closing_both_stay(invitation, agent, coll
     invitation.refresh_from_db()
     assert (invitation.is_open, invitation.note) == (False, "Mine")
     assert [text for _, text in words(invitation)] == ["First words", "Theirs", "Mine"]
+
+
+def test_the_versions_of_an_emptied_note_can_still_be_read(invitation, agent, browser_of):
+    actions.annotate(invitation=invitation, by=agent, note="", seen=1)
+    assert page_of(invitation, "note/versions") in browser_of(agent).get(f"/invitations/{invitation.public_id}/").text
