@@ -343,3 +343,13 @@ def test_words_of_two_at_the_moment_of_closing_both_stay(invitation, agent, coll
 def test_the_versions_of_an_emptied_note_can_still_be_read(invitation, agent, browser_of):
     actions.annotate(invitation=invitation, by=agent, note="", seen=1)
     assert page_of(invitation, "note/versions") in browser_of(agent).get(f"/invitations/{invitation.public_id}/").text
+
+
+def test_what_only_begins_like_our_address_is_no_address_in_markdown(invitation, agent, settings):
+    settings.PUBLIC_URL = "https://help.example.org"
+    actions.annotate(
+        invitation=invitation, by=agent, note="https://help.example.org/](//evil.example)![](//evil.example/x)", seen=1
+    )
+    text = summaries.texts(invitation)[1].body
+    assert "](" not in text
+    assert f"https://help.example.org/invitations/{invitation.public_id}/" in text
