@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from django.db.models import OuterRef, QuerySet, Subquery
+from django.db.models import Exists, OuterRef, QuerySet, Subquery
 from django.utils import timezone
 
 from invitations.models import Invitation, Policy
 from portal.accounts import roles
 from portal.accounts.backend import with_permissions
-from portal.accounts.models import Session, Team, User
+from portal.accounts.models import Membership, Session, Team, User
 
 AWAY_AFTER = timedelta(minutes=15)  # where the policy says nothing
 
@@ -55,5 +55,11 @@ def is_for_everybody(invitation: Invitation) -> bool:
     return Policy.load().visibility == Policy.Visibility.EVERYONE and not invitation.is_private
 
 
-def teams() -> list[Team]:
-    return list(Team.objects.all())
+def teams_for(invitation: Invitation) -> QuerySet[Team]:
+    """Return the teams in which somebody would see it, of a private one as a lead: it must not wait unseen."""
+    if is_for_everybody(invitation):
+        return Team.objects.all()
+    there = Membership.objects.filter(team=OuterRef("pk"), user__is_active=True, user__awaits_approval=False)
+    if invitation.is_private and Policy.load().is_private_allowed:
+        there = there.filter(is_lead=True)
+    return Team.objects.filter(Exists(there))

@@ -12,10 +12,12 @@ from django.utils import timezone
 from invitations import actions, assignment, claims, recipients
 from invitations.models import CONNECTING_FOR, Entry, Invitation, Policy, Snapshot, Status
 from invitations.refusals import AlreadyClosed, CannotTake, Taken
+from portal.accounts import memberships
 from portal.accounts.models import Team, User
 from portal.audit.models import Event
 from portal.getscreen.errors import GetscreenError
 from tests.conftest import known
+from tests.invitations.crew import decide
 
 
 @pytest.fixture
@@ -325,6 +327,32 @@ def test_a_team_gets_the_client_and_nobody_in_it_has_them(agent, colleague, brow
     assert last("invitation.hand_over").facts == {"recipient": "team"}
     assert "It is with the team Second line." in text(browser_of(colleague).get(here(client)))
     assert calls(browser_of(colleague)) == (1, ["Tilda"])
+
+
+def test_a_team_that_is_gone_by_now_gets_nothing(agent, client):
+    team = Team.objects.create(name="Second line")
+    Team.objects.filter(pk=team.pk).delete()  # after the form has read it
+    with pytest.raises(CannotTake):
+        claims.hand_over(invitation=client, by=agent, to=team)
+    assert lines(client) == []
+
+
+@pytest.mark.parametrize("is_private", [False, True])
+def test_a_team_in_which_nobody_would_see_the_client_cannot_be_chosen(agent, colleague, browser_of, client, is_private):
+    decide("teams", is_private_allowed=True)
+    Invitation.objects.update(is_private=is_private, taken_by=agent, taken_by_name="Mika Lind")
+    client.refresh_from_db()
+    team = Team.objects.create(name="Second line")
+    for is_lead in (None, False, True):
+        if is_lead is not None:
+            memberships.write("user", {colleague.pk: is_lead}, team=team)
+        is_seen = is_lead is True if is_private else is_lead is not None
+        assert (f'value="team-{team.pk}"' in text(browser_of(agent).get(here(client, "hand-over/")))) == is_seen
+        if not is_seen:
+            with pytest.raises(CannotTake):
+                claims.hand_over(invitation=client, by=agent, to=team)
+    claims.hand_over(invitation=client, by=agent, to=team)
+    assert client in Invitation.objects.visible_to(User.objects.get(pk=colleague.pk))
 
 
 def test_only_who_may_connect_and_is_not_disabled_can_be_chosen(
