@@ -508,3 +508,12 @@ def test_buttons_are_those_that_work(agent, colleague, lead, auditor, browser_of
 def test_the_timeline_says_whom_a_change_was_about(agent, browser_of, client, kind):
     Entry.objects.create(invitation=client, kind=kind, detail="Ada O’Shea")
     assert "Ada O’Shea" in text(browser_of(agent).get(here(client)))
+
+
+def test_whoever_releases_what_they_see_no_longer_is_not_sent_there(agent, browser_of, client):
+    decide("teams")
+    Invitation.objects.update(team=Team.objects.create(name="Second line"), taken_by=agent, taken_by_name="Mika Lind")
+    browser = browser_of(agent)
+    answer = browser.post(here(client, "release/"), {"holder": agent.pk})
+    assert answer.headers["Location"] == "/"
+    assert "Nobody has Tilda now." in text(browser.get("/"))
