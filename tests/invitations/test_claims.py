@@ -517,3 +517,11 @@ def test_whoever_releases_what_they_see_no_longer_is_not_sent_there(agent, brows
     answer = browser.post(here(client, "release/"), {"holder": agent.pk})
     assert answer.headers["Location"] == "/"
     assert "Nobody has Tilda now." in text(browser.get("/"))
+
+
+def test_a_client_of_a_key_no_longer_in_use_calls_nobody(agent, browser_of, client):
+    Invitation.objects.update(account="another", taken_by=agent, taken_by_name="Mika Lind")
+    Snapshot.bump()
+    assert calls(browser_of(agent)) == (0, [])
+    assert "is-given" not in text(browser_of(agent).get("/"))
+    assert 'data-needs="0"' in text(browser_of(agent).get(here(client)))
