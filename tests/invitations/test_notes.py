@@ -1,9 +1,11 @@
 """What people write down: versions of a note, tickets that look like one, how it ended, and the text of it all."""
 
 import re
+from datetime import timedelta
 
 import pytest
 from django.core.exceptions import ValidationError
+from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -353,3 +355,12 @@ def test_what_only_begins_like_our_address_is_no_address_in_markdown(invitation,
     text = summaries.texts(invitation)[1].body
     assert "](" not in text
     assert f"https://help.example.org/invitations/{invitation.public_id}/" in text
+
+
+def test_of_a_clock_that_went_back_the_last_words_are_shown_as_theirs(invitation, agent, colleague, browser_of):
+    invitation.notes.update(at=timezone.now() + timedelta(hours=1))
+    actions.annotate(invitation=invitation, by=colleague, note="Their words", seen=1)
+    answer = browser_of(agent).post(page_of(invitation, "note"), {"ticket": "HD-1", "note": "Mine", "seen": "1"})
+    assert answer.status_code == 409
+    assert "Their words" in answer.text
+    assert "First words" not in answer.text
