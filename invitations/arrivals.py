@@ -44,7 +44,7 @@ def state_of(invitation: Invitation) -> str:
     if invitation.status in (Status.JOINED, Status.ACTIVE):
         return "in_use"
     is_over = invitation.expires_at is not None and invitation.expires_at <= timezone.now()
-    if invitation.expired_at or (invitation.status == Status.WAITING and is_over):
+    if invitation.expired_at or (invitation.can_expire and is_over):  # whoever has claimed it keeps it open
         return "expired"
     return "closed" if invitation.status == Status.CLOSED else "open"
 

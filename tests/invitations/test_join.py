@@ -181,6 +181,13 @@ def test_who_reloads_the_page_after_joining_reads_that_all_is_well(invitation):
     assert "Continue" in at(), "and can try again once the connection has broken"
 
 
+def test_a_code_that_somebody_keeps_for_the_client_has_not_expired(invitation, agent):
+    Invitation.objects.update(expires_at=timezone.now(), taken_by=agent, taken_by_name="Mika Lind")
+    assert "Continue" in at()
+    Invitation.objects.update(taken_by=None, taken_by_name="")
+    assert "This code has expired" in at(status=410)
+
+
 @pytest.mark.parametrize(
     ("policy", "who", "name"),
     [
