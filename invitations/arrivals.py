@@ -43,8 +43,7 @@ def state_of(invitation: Invitation) -> str:
     """Return "open", "in_use", "expired" or "closed": which page the client gets."""
     if invitation.status in (Status.JOINED, Status.ACTIVE):
         return "in_use"
-    is_over = invitation.expires_at is not None and invitation.expires_at <= timezone.now()
-    if invitation.expired_at or (invitation.can_expire and is_over):  # whoever has claimed it keeps it open
+    if invitation.expired_at or invitation.is_due:
         return "expired"
     return "closed" if invitation.status == Status.CLOSED else "open"
 

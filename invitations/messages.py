@@ -139,7 +139,7 @@ def supporter(user: User, policy: Policy) -> str:
 
 
 def expiry(invitation: Invitation, language: str) -> str:
-    if invitation.expires_at is None:
+    if invitation.expires_at is None or invitation.is_kept:
         return LANGUAGES[language].further_notice
     return moment(invitation.expires_at, language)
 

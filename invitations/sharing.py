@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.core.exceptions import PermissionDenied
-from django.utils import timezone
 
 from invitations import limits, messages, outbox
 from invitations.models import Entry, Invitation, Policy, Snapshot
@@ -20,7 +19,7 @@ FORM_SECONDS = 24 * 60 * 60  # so long a form that was sent is known
 
 def refuse_what_is_over(invitation: Invitation) -> None:
     """Raise AlreadyClosed or Expired if a client could do nothing with code and link."""
-    if invitation.expired_at or (invitation.expires_at and invitation.expires_at <= timezone.now()):
+    if invitation.expired_at or invitation.is_due:
         raise Expired(invitation)
     if not invitation.is_open:
         raise AlreadyClosed(invitation)

@@ -212,6 +212,17 @@ class Invitation(models.Model):
         return self.status == Status.WAITING and self.expires_at is not None and self.taken_by_id is None
 
     @property
+    def is_due(self) -> bool:
+        """Say whether its time is up, though the watcher has not closed it yet."""
+        return self.can_expire and self.expires_at is not None and self.expires_at <= timezone.now()
+
+    @property
+    def is_kept(self) -> bool:
+        """Say whether its time is up and it stays open for whoever has claimed it."""
+        is_up = self.expires_at is not None and self.expires_at <= timezone.now()
+        return is_up and self.is_open and self.taken_by_id is not None
+
+    @property
     def is_expiring(self) -> bool:
         return self.can_expire and self.expires_at is not None and self.expires_at - timezone.now() < EXPIRES_SOON
 
