@@ -145,7 +145,6 @@ def refuse_others(invitation: Invitation, by: User, named: str, kind: str) -> Ta
 
 def refuse_lost(invitation: Invitation, by: User) -> None:
     """Raise if, with the row in hand, the person sees the invitation no longer, or it is closed."""
-    if not recipients.sees(by, invitation):
-        raise PermissionDenied(_("You may not see this invitation any more, so nothing was changed."))
+    recipients.refuse_lost(by, invitation)
     if not invitation.is_open:
         raise AlreadyClosed(invitation)

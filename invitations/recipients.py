@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from django.core.exceptions import PermissionDenied
 from django.db.models import Exists, OuterRef, QuerySet, Subquery
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from invitations.models import Invitation, Policy
 from portal.accounts import roles
@@ -40,6 +42,12 @@ def can_take(person: User, invitation: Invitation) -> bool:
 
 def sees(person: User, invitation: Invitation) -> bool:
     return Invitation.objects.visible_to(person).filter(pk=invitation.pk).exists()
+
+
+def refuse_lost(person: User, invitation: Invitation) -> None:
+    """Raise PermissionDenied if, with the row in hand, the person sees the invitation no longer."""
+    if not sees(person, invitation):
+        raise PermissionDenied(_("You may not see this invitation any more, so nothing was changed."))
 
 
 def people_for(invitation: Invitation, *, by: User) -> list[User]:
