@@ -253,8 +253,10 @@ def close(
             lambda: is_gone(client, invitation),
         )
         with audit.writing():
+            before = invitation.note
+            assignment.lock(invitation)  # with the note as it is by now
             changes: dict[str, Any] = {"status": Status.CLOSED, "closed_at": timezone.now()}
-            if note is not None:
+            if note is not None and note != before:
                 # Closed is closed: words that somebody wrote while Getscreen thought stay as a version.
                 notes.revise(invitation, text=note, by=by, seen=notes.version(invitation))
                 changes["note"] = note

@@ -34,7 +34,8 @@ def own(op: Operation, remote: RemoteInvitation, *, is_certain: bool = True) -> 
     invitation.created_by = op.by
     invitation.created_by_name = op.by.display_name if op.by else ""
     invitation.is_external = False
-    invitation.ticket, invitation.reason, invitation.note = op.ticket, op.reason, op.note
+    for name in ("ticket", "reason", "note"):  # what colleagues wrote while it passed for an external one stays
+        setattr(invitation, name, getattr(invitation, name) or getattr(op, name))
     op.refresh_from_db(fields=["team"])  # it may have been deleted while the vendor thought
     invitation.team, invitation.is_private = op.team, op.is_private
     invitation.expires_at = end_of(invitation, op) if is_certain else None

@@ -222,7 +222,7 @@ class Board:
     def waiting(self) -> dict[str, Any]:
         """How many wait for anybody or for the viewer, the last of them to come, and who waits too long, for alerts."""
         anybody = self.scope.filter(of_kind("needs"), joined_at__isnull=False)
-        mine = self.scope.filter(assignment.CALLS_HOLDER, taken_by=self.user, joined_at__isnull=False)
+        mine = self.scope.filter(of_kind("taken"), assignment.CALLS_HOLDER, taken_by=self.user, joined_at__isnull=False)
         urgent = anybody.filter(urgency.urgent(self.policy, timezone.now()))
         joined = [called(row) for row in anybody.order_by("-joined_at")[:CALLED]]
         joined += [called(row, "-given") for row in mine.order_by("-joined_at")[:CALLED]]

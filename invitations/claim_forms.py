@@ -28,7 +28,7 @@ class Recipients:
 
     @classmethod
     def of(cls, invitation: Invitation, by: User) -> Recipients:
-        return cls(recipients.people_for(invitation, by=by), recipients.teams())
+        return cls(recipients.people_for(invitation, by=by), list(recipients.teams_for(invitation)))
 
     def choices(self, policy: Policy) -> Choices:
         """Return them in groups, as a select shows them."""

@@ -58,7 +58,7 @@ def release(request: SignedInRequest, public_id: str) -> HttpResponse:
     invitation = find(request, public_id)
     claims.release(invitation=invitation, by=request.user, named=request.POST.get("holder", ""))
     messages.success(request, _("Nobody has %(name)s now.") % {"name": invitation.display_name})
-    return redirect(back_to(request, invitation))
+    return redirect(seen_by(request, invitation))
 
 
 @require_http_methods(["GET", "POST"])
@@ -87,5 +87,10 @@ def told(request: SignedInRequest, invitation: Invitation, to: str) -> HttpRespo
     """Say whose the client is now, on a page that the person still may see."""
     words = _("%(name)s is handed over to %(to)s.") % {"name": invitation.display_name, "to": to}
     messages.success(request, words)
+    return redirect(seen_by(request, invitation))
+
+
+def seen_by(request: SignedInRequest, invitation: Invitation) -> str:
+    """Return where to go back to, or the board where the person sees the invitation no longer."""
     is_seen = Invitation.objects.visible_to(request.user).filter(pk=invitation.pk).exists()
-    return redirect(back_to(request, invitation) if is_seen else "board")
+    return back_to(request, invitation) if is_seen else reverse("board")

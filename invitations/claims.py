@@ -88,7 +88,7 @@ def give_up(invitation: Invitation, by: User) -> None:
 def hand_over(*, invitation: Invitation, by: User, to: User | Team, note: str = "", named: str = "") -> None:
     """Give the client to a colleague, who has them from now on, or to a team, in which nobody has them yet.
 
-    Raises CannotTake if the colleague may not connect to this client, at this moment.
+    Raises CannotTake if the colleague may not connect to this client, or nobody in the team sees it, at this moment.
     """
     refuse_without(by, roles.CONNECT, roles.MANAGE_ANY)
     with audit.writing():
@@ -101,11 +101,14 @@ def hand_over(*, invitation: Invitation, by: User, to: User | Team, note: str = 
 
 
 def give(invitation: Invitation, by: User, to: User | Team, note: str) -> None:
+    # As they are now, not as a form has read them.
     if isinstance(to, Team):
+        if not recipients.teams_for(invitation).filter(pk=to.pk).exists():
+            raise CannotTake(invitation)
         store(invitation, **NOBODY, team=to)
         name, recipient = to.name, "team"
     else:
-        person = recipients.people().filter(pk=to.pk).first()  # as they are now, not as a form has read them
+        person = recipients.people().filter(pk=to.pk).first()
         if person is None or not recipients.can_take(person, invitation):
             raise CannotTake(invitation)
         store(invitation, **given_to(to))
@@ -142,7 +145,6 @@ def refuse_others(invitation: Invitation, by: User, named: str, kind: str) -> Ta
 
 def refuse_lost(invitation: Invitation, by: User) -> None:
     """Raise if, with the row in hand, the person sees the invitation no longer, or it is closed."""
-    if not recipients.sees(by, invitation):
-        raise PermissionDenied(_("You may not see this invitation any more, so nothing was changed."))
+    recipients.refuse_lost(by, invitation)
     if not invitation.is_open:
         raise AlreadyClosed(invitation)

@@ -81,7 +81,7 @@ class SentForm(forms.Form):
 
     def clash(self, invitation: Invitation) -> None:
         """Show the note somebody else has written meanwhile, and take it as seen when the form is sent again."""
-        self.theirs = invitation.notes.last()
+        self.theirs = invitation.notes.order_by("pk").last()  # by no clock
         self.data = {**self.data.dict(), "seen": str(notes.version(invitation))}  # type: ignore[attr-defined]
 
 

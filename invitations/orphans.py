@@ -1,6 +1,7 @@
 """Clients who wait while whoever has them is away: they return to the queue. The watcher's work, under its lease.
 
-Of running sessions nothing is returned: somebody is with that client, whatever the portal sees of them.
+Of running sessions nothing is returned: somebody is with that client, whatever the portal sees of them. While the
+list is old nobody knows which sessions run: whoever is only away keeps the client until it is fresh.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from django.utils import timezone
 
 from invitations import assignment, recipients
 from invitations.assignment import NOBODY, store
-from invitations.models import CONNECTING_FOR, Entry, Invitation, Policy, Status
+from invitations.escalation import is_old
+from invitations.models import CONNECTING_FOR, Entry, Invitation, Policy, Snapshot, Status
 from invitations.operations import targeted
 from portal import audit
 from portal.accounts.models import User
@@ -26,6 +28,8 @@ AWAY, UNABLE, INTERRUPTED = "away", "unable", "interrupted"
 def return_orphans() -> int:
     """Return to the queue whoever waits for somebody absent; return how many there were."""
     rows, policy = list(candidates()), Policy.load()
+    if is_old(Snapshot.load(), timezone.now()):
+        policy.orphaned_after_minutes = 0  # for this look: nobody counts as away
     holders = {person.pk: person for person in recipients.people().filter(pk__in={row.taken_by_id for row in rows})}
     return sum(settle(row, holders.get(row.taken_by_id or 0), policy) for row in rows)
 

@@ -183,7 +183,7 @@ class Row:
     @property
     def calls_holder(self) -> bool:
         """Say whether the client waits for the one who has them: signal for that person, quiet for the others."""
-        return assignment.calls_holder(self.invitation) and not self.is_connecting
+        return assignment.calls_holder(self.invitation) and not self.is_connecting and not self.is_other_account
 
     @property
     def may_claim(self) -> bool:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from django.db.models import OuterRef, QuerySet, Subquery
+from django.core.exceptions import PermissionDenied
+from django.db.models import Exists, OuterRef, QuerySet, Subquery
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from invitations.models import Invitation, Policy
 from portal.accounts import roles
 from portal.accounts.backend import with_permissions
-from portal.accounts.models import Session, Team, User
+from portal.accounts.models import Membership, Session, Team, User
 
 AWAY_AFTER = timedelta(minutes=15)  # where the policy says nothing
 
@@ -42,6 +44,12 @@ def sees(person: User, invitation: Invitation) -> bool:
     return Invitation.objects.visible_to(person).filter(pk=invitation.pk).exists()
 
 
+def refuse_lost(person: User, invitation: Invitation) -> None:
+    """Raise PermissionDenied if, with the row in hand, the person sees the invitation no longer."""
+    if not sees(person, invitation):
+        raise PermissionDenied(_("You may not see this invitation any more, so nothing was changed."))
+
+
 def people_for(invitation: Invitation, *, by: User) -> list[User]:
     """Return whom one may choose, in the order of their names: neither oneself nor whoever has it already."""
     others = people().filter(is_active=True, awaits_approval=False).exclude(pk__in=[by.pk, invitation.taken_by_id or 0])
@@ -55,5 +63,11 @@ def is_for_everybody(invitation: Invitation) -> bool:
     return Policy.load().visibility == Policy.Visibility.EVERYONE and not invitation.is_private
 
 
-def teams() -> list[Team]:
-    return list(Team.objects.all())
+def teams_for(invitation: Invitation) -> QuerySet[Team]:
+    """Return the teams in which somebody would see it, of a private one as a lead: it must not wait unseen."""
+    if is_for_everybody(invitation):
+        return Team.objects.all()
+    there = Membership.objects.filter(team=OuterRef("pk"), user__is_active=True, user__awaits_approval=False)
+    if invitation.is_private and Policy.load().is_private_allowed:
+        there = there.filter(is_lead=True)
+    return Team.objects.filter(Exists(there))

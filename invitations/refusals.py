@@ -169,7 +169,7 @@ class Taken(ActionRefused):
 
 
 class CannotTake(ActionRefused):
-    """The person to whom the client was to be handed over may not connect, or may not see the invitation."""
+    """Whoever was to get the client may not connect or not see the invitation; or the team is gone, or nobody's."""
 
     reason = "cannot_take"
     status = 422

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -52,7 +52,7 @@ class Line:
     """How it went with one."""
 
     invitation: Invitation
-    how: str  # closed, already, joined, failed, unknown or left
+    how: str  # closed, already, joined, claimed, failed, unknown or left
     why: str | Promise = ""
 
 
@@ -75,15 +75,20 @@ def candidate(invitation: Invitation) -> Candidate:
     if invitation.is_external:
         doubt = _("Made outside the portal: somebody else may be counting on it")
     elif invitation.taken_by_id is not None:
-        doubt = _("Claimed by %(name)s") % {"name": invitation.taken_by_name}
+        doubt = claimed_by(invitation)
     elif left_at is not None and timezone.now() - left_at < KEPT_AFTER_LEAVING:
         doubt = _("The client has left only a moment ago and may come back")
     return Candidate(invitation, doubt)
 
 
-def close_all(chosen: Sequence[Invitation], *, by: User, token: str) -> list[Line]:
+def claimed_by(invitation: Invitation) -> str:
+    return _("Claimed by %(name)s") % {"name": invitation.taken_by_name}
+
+
+def close_all(chosen: Sequence[Invitation], *, by: User, token: str, holders: Mapping[str, str]) -> list[Line]:
     """Close one after another and say of each how it went. Of the same form sent again none is closed twice.
 
+    `holders`: the key of whoever had each as far as the person was shown. What anybody else has by now stays open.
     What the vendor, or our own log, refuses for all of them ends it: the rest is left as it was. Raises Unavailable
     where nothing can be recorded at all.
     """
@@ -97,16 +102,16 @@ def close_all(chosen: Sequence[Invitation], *, by: User, token: str) -> list[Lin
         if trouble:
             lines.append(Line(invitation, "left", trouble))
             continue
-        line, is_for_all = close_one(invitation, by=by, token=token)
+        line, is_for_all = close_one(invitation, by=by, token=token, holder=holders.get(invitation.public_id, ""))
         lines.append(line)
         trouble = str(line.why) if is_for_all else ""
     return lines
 
 
-def close_one(invitation: Invitation, *, by: User, token: str) -> tuple[Line, bool]:
+def close_one(invitation: Invitation, *, by: User, token: str, holder: str) -> tuple[Line, bool]:
     """Close it unless somebody has joined. Says as well whether what went wrong would be so with every other."""
     try:
-        how = close_if_waiting(invitation, by=by, token=token)
+        how = close_if_waiting(invitation, by=by, token=token, holder=holder)
     except (SentTwice, UnderWay) as refusal:
         return Line(invitation, "already", WORDINGS[refusal.reason].text), False
     except (GetscreenError, ActionRefused, audit.Unavailable) as error:
@@ -114,16 +119,24 @@ def close_one(invitation: Invitation, *, by: User, token: str) -> tuple[Line, bo
         is_for_all = isinstance(error, GetscreenError | audit.Unavailable) and not isinstance(error, BadRequest)
         why = WORDINGS[failures.kind_of(error)].title
         return Line(invitation, "unknown" if is_unknown else "failed", why), is_for_all
-    return Line(invitation, how), False
+    return Line(invitation, how, claimed_by(invitation) if how == "claimed" else ""), False
 
 
-def close_if_waiting(invitation: Invitation, *, by: User, token: str) -> str:
+def close_if_waiting(invitation: Invitation, *, by: User, token: str, holder: str) -> str:
     if Operation.objects.filter(verb="close", by=by, token=token, invitation=invitation).exists():
         raise SentTwice(invitation)
     if invitation.is_open and not is_in_use(invitation):
+        if is_claimed_by_another(invitation, by=by, holder=holder):
+            return "claimed"
         actions.close(invitation=invitation, by=by, token=token)
         return "closed"
     return "joined" if invitation.is_open else "already"
+
+
+def is_claimed_by_another(invitation: Invitation, *, by: User, holder: str) -> bool:
+    """Say whether somebody has it by now who is neither `by` nor the one they were shown."""
+    invitation.refresh_from_db(fields=["taken_by", "taken_by_name"])
+    return invitation.taken_by_id not in (None, by.pk) and str(invitation.taken_by_id) != holder
 
 
 def is_in_use(invitation: Invitation) -> bool:

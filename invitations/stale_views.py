@@ -37,7 +37,9 @@ def stale_ones(request: SignedInRequest) -> HttpResponse:
     request.form_page = (PAGE, preview(request))  # type: ignore[attr-defined]
     found = Invitation.objects.visible_to(request.user).filter(public_id__in=wanted).order_by("created_at", "pk")
     mine = [invitation for invitation in found if actions.may_manage(request.user, invitation)]
-    lines = stale.close_all(mine, by=request.user, token=sound(request.POST.get("token", "")) or new_token())
+    holders = {one.public_id: request.POST.get(f"holder-{one.public_id}", "") for one in mine}
+    token = sound(request.POST.get("token", "")) or new_token()
+    lines = stale.close_all(mine, by=request.user, token=token, holders=holders)
     context = {"lines": lines, "summary": summary(lines, lost=len(wanted) - len(mine)), "hours": asked_hours(request)}
     return render(request, "invitations/stale_done.html", context)
 
@@ -76,6 +78,11 @@ def summary(lines: list[stale.Line], *, lost: int) -> list[str]:
         "already": ngettext("%(n)s was closed already.", "%(n)s were closed already.", count["already"]),
         "joined": ngettext(
             "%(n)s is in use by now and stays open.", "%(n)s are in use by now and stay open.", count["joined"]
+        ),
+        "claimed": ngettext(
+            "%(n)s has been claimed by now and stays open.",
+            "%(n)s have been claimed by now and stay open.",
+            count["claimed"],
         ),
         "failed": ngettext("%(n)s could not be closed.", "%(n)s could not be closed.", count["failed"]),
         "unknown": ngettext(

@@ -172,7 +172,8 @@ def live(request: SignedInRequest, public_id: str) -> HttpResponse:
 
 def detail_tag(request: SignedInRequest, public_id: str) -> str:
     """Return the polling tag of one invitation's page, without looking at the invitation."""
-    facts = (get_language(), language_of(request), settings.RELEASE, *health(request).facts)
+    day = timezone.localdate()  # times are told as of today or tomorrow
+    facts = (get_language(), language_of(request), settings.RELEASE, day, *health(request).facts)
     snapshot, scope = snapshot_of(request), scope_of(Access(request.user))
     sight = sight_of(request.user, snapshot)
     return tag_of(public_id, request.user.pk, snapshot.revision, *scope, *sight.facts, *facts)
@@ -195,7 +196,7 @@ def detail_context(request: SignedInRequest, invitation: Invitation) -> dict[str
         "extend_hours": expiry.HOURS,
         "form_token": new_token(),
         "may_annotate": actions.may_annotate(request.user),
-        "note_versions": notes.version(invitation) if invitation.note else 0,
+        "note_versions": notes.version(invitation),
     }
 
 

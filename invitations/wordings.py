@@ -174,8 +174,8 @@ WORDINGS: dict[str, Wording] = {
     "cannot_take": Wording(
         422,
         _("Nothing was handed over"),
-        _("The person you chose may not connect to this client any more."),
-        _("Choose somebody else."),
+        _("The person or team you chose may not connect to this client any more."),
+        _("Choose another."),
     ),
     "ticket_missing": Wording(
         422,

@@ -9,7 +9,9 @@ const keyOf = (client) => `${client.id} ${client.since}`;
 // The seconds are for those who joined while one page gave way to the next, and were seen by a slow look at the vendor.
 const GRACE = 40;
 const opened = Number(document.documentElement.dataset.now) / 1000;
-const CALLED = 5; // the server names no more
+const CALLED = 5; // the server names no more, and no more of those this person was given
+const isGiven = (client) => client.id.endsWith("-given");
+const forAnybody = (clients) => clients.filter((client) => !isGiven(client));
 let needs = 0, listed = [], late = [], known, floor = 0;
 
 function mark(count) {
@@ -25,9 +27,9 @@ function call(count, joined, urgent, isCut) {
   listed = joined;
   late = urgent;
   known ??= new Set(joined.filter((client) => client.since < opened - GRACE).map(keyOf));
-  // A list that is cut off hides older clients. They do not become news when it moves up.
-  if (isCut) floor = Math.max(floor, Math.min(...joined.map((client) => client.since)));
-  const news = joined.filter((client) => client.since >= floor && !known.has(keyOf(client)));
+  // A list that is cut off hides older clients. They do not become news when it moves up, but when they are given to one.
+  if (isCut) floor = Math.max(floor, Math.min(...forAnybody(joined).map((client) => client.since)));
+  const news = joined.filter((client) => (isGiven(client) || client.since >= floor) && !known.has(keyOf(client)));
   const unsaid = news.filter((client) => !seen.has(keyOf(client)));
   for (const client of unsaid) seen.add(keyOf(client));
   if (unsaid.length === 1) said.textContent = put(words.joined, unsaid[0].name);
@@ -56,7 +58,7 @@ function look(mayAsk) {
 }
 
 document.addEventListener("portal:waiting", ({ detail }) => {
-  call(detail?.needs ?? needs, detail?.joined ?? listed, detail?.urgent ?? late, detail?.joined?.length >= CALLED);
+  call(detail?.needs ?? needs, detail?.joined ?? listed, detail?.urgent ?? late, forAnybody(detail?.joined ?? []).length >= CALLED);
   if (document.hidden || !document.querySelector("[hx-ptag]")) mark(needs);
 });
 document.addEventListener("visibilitychange", () => document.hidden || look());

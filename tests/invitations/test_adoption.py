@@ -161,3 +161,26 @@ def test_an_interrupted_create_is_adopted_after_the_restart(agent, vendor, look)
 
 def test_a_missing_clock_counts_as_ours(vendor, look):
     assert adoption.clock_offset(Listing((), None, 0, None)) == timedelta()
+
+
+def test_what_a_colleague_has_written_down_meanwhile_stays(agent, colleague, vendor, look):
+    """Two lost creates could both have made it, so it was taken for an external one until there was only one."""
+    look()
+    account = configured.client().fingerprint
+    typed = {"client_name": "Lena", "note": "From the form", "ticket": "HD-1"}
+    ops = [
+        operations.begin("create", by=person, account=account, invitation=None, token="", **typed)
+        for person in (agent, colleague)
+    ]
+    for op in ops:
+        operations.finish(op, Operation.State.UNKNOWN)
+    vendor.add("Lena")
+    look()
+    row = Invitation.objects.get()
+    assert row.is_external
+    actions.annotate(invitation=row, by=colleague, note="Call back at ten", ticket="HD-2", seen=0)
+    Operation.objects.filter(pk=ops[1].pk).update(state=Operation.State.FAILED)
+    look()
+    row.refresh_from_db()
+    assert row.created_by == agent
+    assert (row.note, row.ticket) == ("Call back at ten", "HD-2")

@@ -12,10 +12,12 @@ from django.utils import timezone
 from invitations import actions, assignment, claims, recipients
 from invitations.models import CONNECTING_FOR, Entry, Invitation, Policy, Snapshot, Status
 from invitations.refusals import AlreadyClosed, CannotTake, Taken
+from portal.accounts import memberships
 from portal.accounts.models import Team, User
 from portal.audit.models import Event
 from portal.getscreen.errors import GetscreenError
 from tests.conftest import known
+from tests.invitations.crew import decide
 
 
 @pytest.fixture
@@ -327,6 +329,32 @@ def test_a_team_gets_the_client_and_nobody_in_it_has_them(agent, colleague, brow
     assert calls(browser_of(colleague)) == (1, ["Tilda"])
 
 
+def test_a_team_that_is_gone_by_now_gets_nothing(agent, client):
+    team = Team.objects.create(name="Second line")
+    Team.objects.filter(pk=team.pk).delete()  # after the form has read it
+    with pytest.raises(CannotTake):
+        claims.hand_over(invitation=client, by=agent, to=team)
+    assert lines(client) == []
+
+
+@pytest.mark.parametrize("is_private", [False, True])
+def test_a_team_in_which_nobody_would_see_the_client_cannot_be_chosen(agent, colleague, browser_of, client, is_private):
+    decide("teams", is_private_allowed=True)
+    Invitation.objects.update(is_private=is_private, taken_by=agent, taken_by_name="Mika Lind")
+    client.refresh_from_db()
+    team = Team.objects.create(name="Second line")
+    for is_lead in (None, False, True):
+        if is_lead is not None:
+            memberships.write("user", {colleague.pk: is_lead}, team=team)
+        is_seen = is_lead is True if is_private else is_lead is not None
+        assert (f'value="team-{team.pk}"' in text(browser_of(agent).get(here(client, "hand-over/")))) == is_seen
+        if not is_seen:
+            with pytest.raises(CannotTake):
+                claims.hand_over(invitation=client, by=agent, to=team)
+    claims.hand_over(invitation=client, by=agent, to=team)
+    assert client in Invitation.objects.visible_to(User.objects.get(pk=colleague.pk))
+
+
 def test_only_who_may_connect_and_is_not_disabled_can_be_chosen(
     agent, colleague, lead, auditor, outsider, browser_of, client
 ):
@@ -480,3 +508,20 @@ def test_buttons_are_those_that_work(agent, colleague, lead, auditor, browser_of
 def test_the_timeline_says_whom_a_change_was_about(agent, browser_of, client, kind):
     Entry.objects.create(invitation=client, kind=kind, detail="Ada O’Shea")
     assert "Ada O’Shea" in text(browser_of(agent).get(here(client)))
+
+
+def test_whoever_releases_what_they_see_no_longer_is_not_sent_there(agent, browser_of, client):
+    decide("teams")
+    Invitation.objects.update(team=Team.objects.create(name="Second line"), taken_by=agent, taken_by_name="Mika Lind")
+    browser = browser_of(agent)
+    answer = browser.post(here(client, "release/"), {"holder": agent.pk})
+    assert answer.headers["Location"] == "/"
+    assert "Nobody has Tilda now." in text(browser.get("/"))
+
+
+def test_a_client_of_a_key_no_longer_in_use_calls_nobody(agent, browser_of, client):
+    Invitation.objects.update(account="another", taken_by=agent, taken_by_name="Mika Lind")
+    Snapshot.bump()
+    assert calls(browser_of(agent)) == (0, [])
+    assert "is-given" not in text(browser_of(agent).get("/"))
+    assert 'data-needs="0"' in text(browser_of(agent).get(here(client)))

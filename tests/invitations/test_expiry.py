@@ -545,3 +545,15 @@ def test_nobody_loses_what_failed_for_the_vendor_s_fault_only(make, vendor, agen
     with pytest.raises(GetscreenError):
         actions.close(invitation=invitation, by=agent)
     assert invitation.is_open
+
+
+def test_a_page_that_is_open_over_midnight_says_no_longer_tomorrow(make, agent, browser_of, monkeypatch):
+    invitation, browser = make(), browser_of(agent)
+    live = f"/invitations/{invitation.public_id}/live/"
+    first = browser.get(live)
+    assert "tomorrow, " in first.text
+    day = timezone.localdate() + timedelta(days=1)
+    monkeypatch.setattr(timezone, "localdate", lambda: day)
+    later = browser.get(live, headers={"HX-PTag": first.headers["HX-PTag"]})
+    assert later.status_code == 200
+    assert "tomorrow, " not in later.text

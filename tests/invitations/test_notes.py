@@ -1,9 +1,11 @@
 """What people write down: versions of a note, tickets that look like one, how it ended, and the text of it all."""
 
 import re
+from datetime import timedelta
 
 import pytest
 from django.core.exceptions import ValidationError
+from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,6 +14,7 @@ from invitations.models import Entry, Invitation, Note, Operation, Outcome, Poli
 from invitations.refusals import NoteChanged, OutcomeMissing, ReasonMissing, TicketMalformed
 from portal.audit.models import Event
 from portal.getscreen.errors import Unavailable
+from tests.conftest import known
 from tests.invitations.test_policies import decide
 
 
@@ -314,3 +317,50 @@ def test_a_close_without_an_answer_keeps_nothing_it_does_not_know(invitation, ag
         actions.close(invitation=invitation, by=agent, outcome="Solved", note="New", seen=1)
     kept = Invitation.objects.get()
     assert (kept.outcome, kept.note, notes.version(kept)) == ("", "First words", 1)
+
+
+def test_a_note_written_while_getscreen_closes_stays_where_the_closer_changed_nothing(
+    invitation, agent, colleague, browser_of, vendor
+):
+    vendor.after(
+        "close",
+        lambda: actions.annotate(invitation=known(invitation.vendor_id), by=colleague, note="Call back", seen=1),
+    )
+    browser_of(agent).post(page_of(invitation, "close"), {"outcome": "Solved", "note": "First words", "seen": "1"})
+    invitation.refresh_from_db()
+    assert (invitation.is_open, invitation.note) == (False, "Call back")
+    assert words(invitation)[-1][1] == invitation.note
+
+
+def test_words_of_two_at_the_moment_of_closing_both_stay(invitation, agent, colleague, browser_of, vendor):
+    vendor.after(
+        "close", lambda: actions.annotate(invitation=known(invitation.vendor_id), by=colleague, note="Theirs", seen=1)
+    )
+    browser_of(agent).post(page_of(invitation, "close"), {"outcome": "Solved", "note": "Mine", "seen": "1"})
+    invitation.refresh_from_db()
+    assert (invitation.is_open, invitation.note) == (False, "Mine")
+    assert [text for _, text in words(invitation)] == ["First words", "Theirs", "Mine"]
+
+
+def test_the_versions_of_an_emptied_note_can_still_be_read(invitation, agent, browser_of):
+    actions.annotate(invitation=invitation, by=agent, note="", seen=1)
+    assert page_of(invitation, "note/versions") in browser_of(agent).get(f"/invitations/{invitation.public_id}/").text
+
+
+def test_what_only_begins_like_our_address_is_no_address_in_markdown(invitation, agent, settings):
+    settings.PUBLIC_URL = "https://help.example.org"
+    actions.annotate(
+        invitation=invitation, by=agent, note="https://help.example.org/](//evil.example)![](//evil.example/x)", seen=1
+    )
+    text = summaries.texts(invitation)[1].body
+    assert "](" not in text
+    assert f"https://help.example.org/invitations/{invitation.public_id}/" in text
+
+
+def test_of_a_clock_that_went_back_the_last_words_are_shown_as_theirs(invitation, agent, colleague, browser_of):
+    invitation.notes.update(at=timezone.now() + timedelta(hours=1))
+    actions.annotate(invitation=invitation, by=colleague, note="Their words", seen=1)
+    answer = browser_of(agent).post(page_of(invitation, "note"), {"ticket": "HD-1", "note": "Mine", "seen": "1"})
+    assert answer.status_code == 409
+    assert "Their words" in answer.text
+    assert "First words" not in answer.text

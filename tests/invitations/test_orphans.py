@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from invitations import assignment, claims, orphans, recipients
-from invitations.models import CONNECTING_FOR, Entry, Invitation, Policy, Status
+from invitations import actions, assignment, claims, orphans, recipients
+from invitations.models import CONNECTING_FOR, Entry, Invitation, Policy, Snapshot, Status
 from portal.accounts.models import Session, User
 from portal.audit.models import Event
 from tests.conftest import known
@@ -49,6 +49,16 @@ def test_the_client_of_whoever_is_away_calls_everybody_again(agent, colleague, b
     assert (event.facts, event.details["holder"]) == ({"reason": "away"}, "Mika Lind")
     assert 'data-needs="1"' in browser_of(colleague).get("/").content.decode()
     assert "Mika Lind was not there" in browser_of(colleague).get(f"/invitations/{client.public_id}/").content.decode()
+
+
+def test_while_nobody_knows_what_became_of_a_connection_its_client_stays(client, agent):
+    """The vendor is away since they have connected: the session may run all the time."""
+    actions.connect(invitation=client, by=agent)
+    be_away(16)
+    Snapshot.objects.update(good_at=timezone.now() - timedelta(minutes=16))
+    assert orphans.return_orphans() == 0
+    Snapshot.objects.update(good_at=timezone.now())
+    assert orphans.return_orphans() == 1
 
 
 def test_what_was_taken_a_moment_ago_stays(client):

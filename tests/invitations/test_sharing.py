@@ -280,6 +280,18 @@ def test_without_a_mail_server_the_page_says_so_and_offers_the_message(desk, her
     assert not Delivery.objects.exists()
 
 
+def test_what_somebody_keeps_for_the_client_can_be_shared_past_its_time(desk, here, row, agent):
+    past = timezone.now() - timedelta(hours=1)
+    Invitation.objects.update(expires_at=past, taken_by=agent, taken_by_name="Mika Lind")
+    MessageTemplate.objects.create(language="en", subject="Help", body="{link} is valid until {expires}")
+    answer = desk.get(f"{here}share/")
+    assert answer.status_code == 200
+    assert "valid until further notice" in text_of(answer)
+    assert "Valid until" not in text_of(answer)
+    assert desk.post(f"{here}share/mail/", form()).status_code == 302
+    assert "until further notice" in Delivery.objects.get().body
+
+
 @pytest.mark.parametrize("fields", [{"status": Status.CLOSED}, {"expires_at": 1}, {"expired_at": 1}])
 def test_what_is_over_is_not_shared(desk, here, fields):
     past = timezone.now() - timedelta(seconds=1)

@@ -9,7 +9,7 @@ import pytest
 from django.db.models import F
 from django.utils import timezone
 
-from invitations import actions, stale
+from invitations import actions, claims, stale
 from invitations.models import Entry, Invitation, Operation, Snapshot, Status
 from portal.accounts import roles
 from portal.audit.models import Event
@@ -117,6 +117,19 @@ def test_whoever_has_joined_meanwhile_keeps_theirs(agent, vendor, browser_of, ol
     assert known(joined.vendor_id).status == Status.JOINED
     answer = send(browser_of(agent), [joined], token="b" * 32)
     assert sentences(answer) == "1 is in use by now and stays open."
+
+
+def test_whom_a_colleague_has_claimed_since_the_page_was_shown_stays(agent, colleague, vendor, browser_of, old):
+    (claimed,) = old("Ada")
+    (chosen,) = old("Bo", taken_by=colleague, taken_by_name="Joss")
+    browser = browser_of(agent)
+    page = browser.get(URL).content.decode()
+    holders = dict(re.findall(r'name="(holder-[^"]+)" value="([^"]*)"', page))
+    claims.claim(invitation=known(claimed.vendor_id), by=colleague)
+    answer = send(browser, [claimed, chosen], **holders)
+    assert sentences(answer) == "1 was closed. 1 has been claimed by now and stays open."
+    assert [known(one.vendor_id).is_open for one in (claimed, chosen)] == [True, False]
+    assert "Claimed by Joss Imre" in answer.content.decode()
 
 
 def test_the_same_form_sent_twice_closes_nothing_twice(agent, vendor, browser_of, old):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 
 import pytest
+from django.core.exceptions import PermissionDenied
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
@@ -275,6 +276,18 @@ def test_a_form_that_was_open_is_refused_with_words_and_nothing_is_lost(world, v
         assert "nothing was done" in text_of(answer)
     assert not vendor.ledger.requests
     assert not Operation.objects.exists()
+
+
+def test_who_loses_their_team_just_before_the_intent_connects_to_nobody(agent, vendor, look):
+    number = vendor.add("Tilda", status=1)
+    look()
+    decide("teams")
+    Invitation.objects.update(team=Team.objects.create(name="first"))  # since a page found it
+    row = Invitation.objects.get(vendor_id=number)
+    with pytest.raises(PermissionDenied, match="may not see this invitation any more"):
+        actions.connect(invitation=row, by=agent)
+    assert not Operation.objects.exists()
+    assert Invitation.objects.get().taken_by is None
 
 
 def test_a_connection_under_way_ends_in_its_outcome(agent, vendor, look, browser_of, monkeypatch):
