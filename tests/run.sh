@@ -6,7 +6,7 @@ set -eu
 BIN=${BIN:-.venv/bin}
 WALKS="tests/test_access.py tests/test_alternate_paths.py tests/test_bad_input.py tests/test_canary.py tests/test_csrf.py
     tests/test_logs.py tests/test_raw_requests.py tests/portal/test_header_sweep.py tests/accounts/test_one_door.py
-    tests/invitations/test_fault_matrix.py"
+    tests/invitations/test_fault_matrix.py tests/audit/test_unwritable.py"
 # What says nothing about a database: canonical form, tree, sentences, verifier of exports, providers, passwords, words.
 PURE="tests/audit/test_canonical.py tests/audit/test_merkle.py tests/audit/test_syslog.py tests/audit/test_kinds.py
     tests/audit/test_verify_export.py tests/accounts/test_provider_answers.py tests/accounts/test_foreign_provider.py
