@@ -29,9 +29,9 @@ SEEN = (
 )
 ATTEMPT = (
     "INSERT INTO invitations_operation (reference, verb, token, state, started_at, finished_at, by_id, invitation_id,"
-    " account, client_name, ticket, note, known_ids) VALUES (?, ?, '', 'unknown', ?, ?,"
+    " account, client_name, ticket, reason, note, is_private, known_ids) VALUES (?, ?, '', 'unknown', ?, ?,"
     " (SELECT id FROM accounts_user WHERE username = 'agent'),"
-    " (SELECT id FROM invitations_invitation WHERE client_name = ? AND ? <> 'create'), '', ?, '', '', '[]')"
+    " (SELECT id FROM invitations_invitation WHERE client_name = ? AND ? <> 'create'), '', ?, '', '', '', false, '[]')"
 )
 UNSETTLED = (
     ("create", "Meeting room 2"),

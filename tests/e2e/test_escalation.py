@@ -86,6 +86,7 @@ def test_an_administrator_adds_a_webhook_tests_it_and_it_is_called_for_who_waits
     key = page.locator("#key").inner_text()
     look(page)
     page.get_by_role("link", name="Go on to test it").click()
+    expect(page.get_by_role("button", name="Send a test now")).to_be_visible()
     look(page)
     page.get_by_role("button", name="Send a test now").click()
     expect(page.get_by_text("Chat: the test has arrived.")).to_be_visible()

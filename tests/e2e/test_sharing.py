@@ -65,10 +65,12 @@ def test_agent_auditor_and_client_see_each_other_s_steps(open_page, vendor, port
     assert portal.ask("SELECT count(*) FROM invitations_delivery") == [(0,)]
     page.keyboard.press("Enter")
     expect(page.get_by_text("is on its way to the mail server")).to_be_visible()
-    ((to, body),) = portal.ask('SELECT "to", body FROM invitations_delivery')
-    assert to == "tilda@example.org"
-    assert "As promised on the phone." in body
-    expect(auditor.get_by_text("By e-mail to t…@example.org. On its way.")).to_be_visible()
+    expect(auditor.get_by_text("By e-mail to t…@example.org. Handed to the mail server")).to_be_visible()
+    (mail,) = [mail for mail in portal.mails.iterdir() if "As promised on the phone." in mail.read_text()]
+    body = mail.read_text()
+    mail.unlink()  # others look for theirs
+    assert "To: tilda@example.org" in body
+    assert portal.ask('SELECT "to", body FROM invitations_delivery') == [("", "")], "forgotten once it is handed over"
 
     portal.ask("UPDATE invitations_delivery SET state = 'failed', ended_at = ordered_at, trouble = 'No such mailbox.'")
     portal.ask("UPDATE invitations_snapshot SET revision = revision + 1")
