@@ -86,7 +86,8 @@ def markdown(heading: str, facts: list[tuple[str, str]], events: list[tuple[str,
 
 def marked(text: str) -> str:
     """Return `text` so that Markdown takes every character for itself, on one line of a list."""
-    is_address = re.fullmatch(f"{re.escape(settings.PUBLIC_URL)}/[A-Za-z0-9/_-]*", text)
+    ours = f"{settings.PUBLIC_URL}/"
+    is_address = text.startswith(ours) and re.fullmatch(r"[A-Za-z0-9/_-]*", text.removeprefix(ours))
     lines = [MARKS.sub(r"\\\1", line) for line in text.split("\n") if line]
     return text if is_address else "\\\n  ".join(lines)  # a backslash at the end of a line breaks it
 

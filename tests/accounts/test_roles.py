@@ -130,7 +130,7 @@ def test_the_readme_s_table_agrees_with_the_data():
     wanted = {
         "board and details": {roles.SEE},
         "create, connect; rename and close own": {roles.CREATE, roles.CONNECT, roles.MANAGE_OWN},
-        "rename and close others'": {roles.MANAGE_ANY},
+        "rename, close, hand over others'": {roles.MANAGE_ANY},
         "people, roles, policies": {roles.ADMINISTER},
     }
     for row, needed in wanted.items():

@@ -272,7 +272,9 @@ class Life(RuleBasedStateMachine):
     def close_stale_ones(self, hours: int) -> None:
         chosen = list(stale.candidates(self.world.lead, account="", hours=hours)[:3])
         if chosen:
-            self.person("closed together", lambda: stale.close_all(chosen, by=self.world.lead, token=new_token()))
+            about: dict[str, Any] = {"by": self.world.lead, "token": new_token()}
+            about["holders"] = {row.public_id: str(row.taken_by_id or "") for row in chosen}
+            self.person("closed together", lambda: stale.close_all(chosen, **about))
 
     # Clients, and colleagues in the vendor's dashboard.
 
