@@ -346,11 +346,13 @@ def test_a_page_of_one_invitation_asks_who_waits_once_per_change(alone, choose, 
     page = open_tab(alone, address)
     page.wait_for_timeout(1_000)
     assert len(asked) == 1, "who waits already"
+    ((before,),) = portal.ask("SELECT revision FROM invitations_snapshot")
     page.wait_for_timeout(3_000)
-    assert len(asked) == 1, "unchanged polls"
+    ((after,),) = portal.ask("SELECT revision FROM invitations_snapshot")
+    assert len(asked) <= 1 + after - before, "unchanged polls"
     vendor.join(second)
     did(page, sounds=0, notes=1)
-    assert len(asked) <= 3
+    assert len(asked) <= 3 + after - before
 
 
 def test_a_hidden_page_where_one_types_stays_and_calls_again_after_sign_in(alone, choose, vendor, portal):

@@ -97,6 +97,7 @@ def test_an_administrator_adds_a_webhook_tests_it_and_it_is_called_for_who_waits
     assert "Payroll" not in body.decode()
     assert headers["X-Portal-Delivery"] == json.loads(body)["delivery"]
     assert key not in portal.log()
+    wait_for(lambda: ("sent",) in portal.ask("SELECT state FROM invitations_delivery WHERE webhook_id IS NOT NULL"))
     page.goto("/admin/invitations/delivery/")
     expect(page.get_by_role("row").filter(has_text="Payroll laptop")).to_contain_text("Sent")
     look(page)
