@@ -21,7 +21,6 @@ from invitations.refusals import (
     AlreadyClosed,
     Mismatch,
     NotCreated,
-    NoteChanged,
     NotJoined,
     OtherAccount,
     OutcomeUnknown,
@@ -30,6 +29,7 @@ from invitations.refusals import (
     StatusUnknown,
     UnderWay,
 )
+from invitations.rows import enter, lock, save
 from portal import audit
 from portal.accounts import roles
 from portal.accounts.models import User
@@ -244,8 +244,8 @@ def close(
             annotate(invitation=invitation, by=by, outcome=outcome or None, note=note, seen=seen)
         return
     notes.check_outcome(invitation, outcome)
-    if note is not None and note != invitation.note and notes.version(invitation) != seen:
-        raise NoteChanged(invitation)  # before anything is closed
+    if note is not None:
+        notes.is_new(invitation, text=note, seen=seen)  # or raise, before anything is closed
     client = client_for(invitation)
     with operation("close", by=by, account=client.fingerprint, invitation=invitation, token=token) as op:
         confirmed(
@@ -254,7 +254,7 @@ def close(
         )
         with audit.writing():
             before = invitation.note
-            assignment.lock(invitation)  # with the note as it is by now
+            lock(invitation)  # with the note as it is by now
             changes: dict[str, Any] = {"status": Status.CLOSED, "closed_at": timezone.now()}
             if note is not None and note != before:
                 # Closed is closed: words that somebody wrote while Getscreen thought stay as a version.
@@ -286,7 +286,7 @@ def annotate(
     if ticket is not None and (ticket != invitation.ticket or reason not in (None, invitation.reason)):
         notes.check_ticket(ticket=ticket, reason=invitation.reason if reason is None else reason)
     with audit.writing():
-        invitation.refresh_from_db(from_queryset=Invitation.objects.select_for_update())
+        lock(invitation)
         wanted = {"ticket": ticket, "reason": reason, "outcome": outcome}
         changes = {name: to for name, to in wanted.items() if to is not None and to != getattr(invitation, name)}
         words = [text for text in changes.values() if text]
@@ -353,19 +353,3 @@ def reveal(*, invitation: Invitation, by: User, what: str) -> None:
         audit.record("invitation.qr", result=Result.OK, actor=by, **targeted(invitation))
     else:
         audit.record("invitation.revealed", result=Result.OK, actor=by, facts={"what": what}, **targeted(invitation))
-
-
-def save(invitation: Invitation, **changes: Any) -> None:
-    """Store what a person changed, so that no list asked for earlier can undo it, and let every board know.
-
-    Compared by revision, not by time: clocks may differ between replicas, and jump.
-    """
-    for name, value in changes.items():
-        setattr(invitation, name, value)
-    invitation.changed_in = Snapshot.bump()
-    invitation.save(update_fields=[*changes, "changed_in"])
-
-
-def enter(invitation: Invitation, kind: Entry.Kind, by: User, *, detail: str = "") -> None:
-    """Write a line of the timeline."""
-    Entry.objects.create(invitation=invitation, kind=kind, actor_name=by.display_name, detail=detail[:300])

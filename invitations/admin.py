@@ -17,6 +17,7 @@ from invitations.outbox_admin import DeliveryAdmin, WebhookAdmin, test_buttons, 
 from invitations.policy_form import PolicyForm
 from invitations.team_admin import TeamAdmin  # noqa: F401  # registers itself
 from portal.accounts.admin import AuditedAdmin, Changes
+from portal.audit.admin import ReadOnlyAdmin
 
 __all__ = ["DeliveryAdmin", "InvitationAdmin", "PolicyAdmin", "WebhookAdmin"]
 
@@ -118,7 +119,7 @@ class PolicyAdmin(AuditedAdmin):
 
 
 @admin.register(Invitation)
-class InvitationAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not subscriptable at run time
+class InvitationAdmin(ReadOnlyAdmin):
     list_display = (
         "display_name",
         "status",
@@ -138,16 +139,6 @@ class InvitationAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not subscr
     def get_queryset(self, request: Any) -> QuerySet[Invitation]:
         """Whoever opens the administration sees every one; who that is, one place decides."""
         return Invitation.objects.visible_to(request.user).select_related("team")
-
-    # Superusers have every permission: without these they could rewrite what the vendor knows better.
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
 
 
 @admin.register(Outcome)

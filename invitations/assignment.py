@@ -13,9 +13,10 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from invitations import recipients
-from invitations.models import CONNECTING_FOR, Invitation, Snapshot, Status
+from invitations.models import CONNECTING_FOR, Invitation, Status
 from invitations.operations import targeted
 from invitations.refusals import Taken
+from invitations.rows import lock, save
 from portal import audit
 from portal.accounts.models import User
 from portal.audit.kinds import Result
@@ -25,19 +26,6 @@ NOBODY: dict[str, Any] = {"taken_by": None, "taken_by_name": "", "taken_at": Non
 CALLS_HOLDER = Q(status=Status.JOINED, taken_by__isnull=False, connecting_at__isnull=True) & (
     Q(taken_at__isnull=True) | Q(joined_at__gt=F("taken_at"))
 )
-
-
-def lock(invitation: Invitation) -> None:
-    """Read the row afresh and keep others from it until the end of the transaction."""
-    invitation.refresh_from_db(from_queryset=Invitation.objects.select_for_update())
-
-
-def store(invitation: Invitation, **changes: Any) -> None:
-    """Store who has it now. No list asked for earlier can undo it, and every board is told."""
-    for name, value in changes.items():
-        setattr(invitation, name, value)
-    invitation.changed_in = Snapshot.bump()
-    invitation.save(update_fields=[*changes, "changed_in"])
 
 
 def given_to(person: User) -> dict[str, Any]:
@@ -95,7 +83,7 @@ class Connecting:
         self.before = {name: getattr(row, name) for name in NOBODY} | {"connecting_at": None}
         is_mine = row.taken_by_id == self.by.pk
         claim = {} if is_mine else given_to(self.by) | {"taken_at": self.at}
-        store(row, **claim | {"connecting_at": self.at})
+        save(row, **claim | {"connecting_at": self.at})
 
     @property
     def is_held(self) -> bool:
@@ -111,10 +99,10 @@ class Connecting:
         """Have the client from now on, unless a colleague has taken it over while the vendor thought."""
         lock(self.invitation)
         if self.is_held:
-            store(self.invitation, taken_at=timezone.now(), connecting_at=None)
+            save(self.invitation, taken_at=timezone.now(), connecting_at=None)
 
     def give_back(self) -> None:
         """Leave the client as it was before, unless somebody or something has changed that meanwhile."""
         lock(self.invitation)
         if self.is_held:
-            store(self.invitation, **self.before)
+            save(self.invitation, **self.before)

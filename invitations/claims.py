@@ -16,11 +16,11 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from invitations import assignment, recipients
-from invitations.actions import enter
-from invitations.assignment import NOBODY, given_to, store
+from invitations.assignment import NOBODY, given_to
 from invitations.models import Entry, Invitation
 from invitations.operations import targeted
 from invitations.refusals import AlreadyClosed, CannotTake, Taken
+from invitations.rows import enter, save
 from portal import audit
 from portal.accounts import roles
 from portal.accounts.models import Team, User
@@ -57,7 +57,7 @@ def take(invitation: Invitation, by: User) -> None:
     if is_mine and invitation.taken_at is not None:
         return
     changes = {} if is_mine else given_to(by)
-    store(invitation, **changes | {"taken_at": timezone.now()})
+    save(invitation, **changes | {"taken_at": timezone.now()})
     if before and not is_mine:
         tell(invitation, by, Entry.Kind.TAKEN_OVER, "invitation.take_over", detail=before, holder=before)
     else:
@@ -80,7 +80,7 @@ def give_up(invitation: Invitation, by: User) -> None:
     before, is_mine = invitation.taken_by_name, invitation.taken_by_id == by.pk
     if not before:
         return
-    store(invitation, **NOBODY)
+    save(invitation, **NOBODY)
     whose = "" if is_mine else before
     tell(invitation, by, Entry.Kind.RELEASED, "invitation.release", detail=whose, holder=before)
 
@@ -105,13 +105,13 @@ def give(invitation: Invitation, by: User, to: User | Team, note: str) -> None:
     if isinstance(to, Team):
         if not recipients.teams_for(invitation).filter(pk=to.pk).exists():
             raise CannotTake(invitation)
-        store(invitation, **NOBODY, team=to)
+        save(invitation, **NOBODY, team=to)
         name, recipient = to.name, "team"
     else:
         person = recipients.people().filter(pk=to.pk).first()
         if person is None or not recipients.can_take(person, invitation):
             raise CannotTake(invitation)
-        store(invitation, **given_to(to))
+        save(invitation, **given_to(to))
         name, recipient = to.display_name, "person"
     detail = f"{name}: {note}" if note else name
     facts = {"recipient": recipient}

@@ -30,6 +30,7 @@ from invitations.refusals import (
     Spared,
     UnderWay,
 )
+from invitations.rows import enter, save
 from invitations.settling import CHECKED_FOR, CLOSING
 from portal import audit
 from portal.accounts.models import User
@@ -67,10 +68,10 @@ def extend(*, invitation: Invitation, by: User, hours: int) -> None:
         Invitation.objects.select_for_update().get(pk=invitation.pk)
         invitation.refresh_from_db()
         until = extended(invitation, hours)
-        actions.save(invitation, expires_at=until)
+        save(invitation, expires_at=until)
         when = date_format(timezone.localtime(until), "D j M, H:i")
         detail = _("By %(hours)s h, until %(when)s") % {"hours": hours, "when": when}
-        actions.enter(invitation, Entry.Kind.EXTENDED, by, detail=detail)
+        enter(invitation, Entry.Kind.EXTENDED, by, detail=detail)
         facts = {"hours": hours, "until": until.isoformat(timespec="seconds")}
         audit.record("invitation.extended", result=Result.OK, actor=by, facts=facts, **targeted(invitation))
 
@@ -188,5 +189,5 @@ def mark(invitation: Invitation) -> None:
     invitation.refresh_from_db()
     if invitation.is_open:
         now = timezone.now()
-        actions.save(invitation, status=Status.CLOSED, closed_at=now, expired_at=now)
+        save(invitation, status=Status.CLOSED, closed_at=now, expired_at=now)
         Entry.objects.create(invitation=invitation, kind=Entry.Kind.EXPIRED, at=now)

@@ -11,6 +11,7 @@ from django.utils import timezone
 from invitations import actions
 from invitations.models import Entry, Invitation, Policy, Status
 from invitations.operations import targeted
+from invitations.rows import enter, save
 from portal import audit
 from portal.accounts.models import User
 from portal.audit.kinds import Result
@@ -43,7 +44,7 @@ def confirm(*, invitation: Invitation, by: User) -> bool:
         invitation.refresh_from_db()
         if not is_asked(invitation, Policy.load()):
             return False
-        actions.save(invitation, still_at=timezone.now())
-        actions.enter(invitation, Entry.Kind.STILL, by)
+        save(invitation, still_at=timezone.now())
+        enter(invitation, Entry.Kind.STILL, by)
         audit.record("invitation.still", result=Result.OK, actor=by, **targeted(invitation))
     return True

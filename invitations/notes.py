@@ -45,15 +45,22 @@ def begin(invitation: Invitation) -> None:
         add(invitation, text=invitation.note, by=invitation.created_by, name=invitation.created_by_name)
 
 
+def is_new(invitation: Invitation, *, text: str, seen: int) -> bool:
+    """Say whether the note would change. Raises NoteChanged if somebody has changed it since the `seen` version."""
+    if text == invitation.note:
+        return False
+    if version(invitation) != seen:
+        raise NoteChanged(invitation)
+    return True
+
+
 def revise(invitation: Invitation, *, text: str, by: User, seen: int) -> bool:
     """Add a version if its words are new, and say whether they were. Inside a transaction with the row locked.
 
     Raises NoteChanged if there is a newer version than the one that was `seen`.
     """
-    if text == invitation.note:
+    if not is_new(invitation, text=text, seen=seen):
         return False
-    if version(invitation) != seen:
-        raise NoteChanged(invitation)
     begin(invitation)  # written before versions were kept
     add(invitation, text=text, by=by, name=by.display_name)
     invitation.note = text

@@ -13,10 +13,11 @@ from django.db.models import Max, Q
 from django.utils import timezone
 
 from invitations import assignment, recipients
-from invitations.assignment import NOBODY, store
+from invitations.assignment import NOBODY
 from invitations.escalation import is_old
 from invitations.models import CONNECTING_FOR, Entry, Invitation, Policy, Snapshot, Status
 from invitations.operations import targeted
+from invitations.rows import lock, save
 from portal import audit
 from portal.accounts.models import User
 from portal.audit.kinds import Result
@@ -47,16 +48,16 @@ def settle(row: Invitation, holder: User | None, policy: Policy) -> bool:
         return False
     known = (row.status, row.taken_by_id, row.taken_at, row.connecting_at)
     with audit.writing():
-        assignment.lock(row)
+        lock(row)
         if (row.status, row.taken_by_id, row.taken_at, row.connecting_at) != known:
             return False  # somebody has just come to it
         is_for_connection = row.connecting_at is not None and row.taken_at == row.connecting_at
         reason = INTERRUPTED if is_for_connection else why(row, holder, policy)
         if row.status == Status.ACTIVE or not reason:
-            store(row, connecting_at=None)
+            save(row, connecting_at=None)
             return False
         before = row.taken_by_name
-        store(row, **NOBODY)
+        save(row, **NOBODY)
         Entry.objects.create(invitation=row, kind=Entry.Kind.RETURNED, detail=before)
         audit.record("invitation.return", result=Result.OK, facts={"reason": reason}, **targeted(row, holder=before))
     return True

@@ -25,6 +25,7 @@ from invitations import outbox, sending, webhooks
 from invitations.models import Delivery, Policy, Webhook, new_public_id
 from portal import audit
 from portal.accounts.admin import AuditedAdmin
+from portal.audit.admin import ReadOnlyAdmin
 from portal.audit.kinds import Result
 
 SIDE_BY_SIDE = 8  # webhooks that are tested at once
@@ -248,7 +249,7 @@ def labelled(label: str, text: str) -> SafeString:
 
 
 @admin.register(Delivery)
-class DeliveryAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not subscriptable at run time
+class DeliveryAdmin(ReadOnlyAdmin):
     """What was sent, waits or was given up. Neither addresses nor texts are shown; with the end they are erased."""
 
     list_display = ("state", "what", "about", "trouble", "tries", "next_try", "ordered")
@@ -312,12 +313,3 @@ class DeliveryAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not subscrip
         else:
             text = _("Nothing was done: none of these waits. What has ended is erased and cannot be sent again.")
             messages.warning(request, text)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False

@@ -118,8 +118,7 @@ class Row:
     @property
     def may_extend(self) -> bool:
         """Say whether the viewer may put off its end, as `expiry.may_extend` does."""
-        is_theirs = self.viewer is not None and self.invitation.taken_by_id == self.viewer.pk
-        return self.is_manageable and (self.may_manage or is_theirs)
+        return self.is_manageable and (self.may_manage or self.is_taken_by_viewer)
 
     @property
     def valid_until(self) -> str:

@@ -15,8 +15,21 @@ from portal.audit.models import Event
 FILTERS = ("result", "phase", "kind", "q")
 
 
+class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not subscriptable at run time
+    """To look at, nothing else: superusers have every permission, and could rewrite what others know better."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+
 @admin.register(Event)
-class EventAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not subscriptable at run time
+class EventAdmin(ReadOnlyAdmin):
     list_display = ("seq", "at", "who", "sentence", "phase", "result")
     list_filter = ("result", "phase", "kind")
     search_fields = ("reference",)
@@ -49,12 +62,3 @@ class EventAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not subscriptab
             audit.record("audit.event_viewed", result=Result.OK, actor=request.user, facts={"event": int(object_id)})
         page: HttpResponse = super().change_view(request, object_id, *args, **kwargs)
         return page
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from invitations import actions, assignment, claims, orphans, recipients
+from invitations import actions, claims, orphans, recipients, rows
 from invitations.models import CONNECTING_FOR, Entry, Invitation, Policy, Snapshot, Status
 from portal.accounts.models import Session, User
 from portal.audit.models import Event
@@ -107,13 +107,13 @@ def test_a_client_handed_over_to_somebody_away_waits_for_them_as_long(agent, col
 
 def test_who_comes_back_in_this_moment_keeps_the_client(agent, client, monkeypatch):
     be_away(16)
-    lock = assignment.lock
+    lock = rows.lock
 
     def meanwhile(row):
         Invitation.objects.update(taken_at=timezone.now())
         lock(row)
 
-    monkeypatch.setattr(assignment, "lock", meanwhile)
+    monkeypatch.setattr(orphans, "lock", meanwhile)
     assert orphans.return_orphans() == 0
 
 
