@@ -24,7 +24,7 @@ from portal.getscreen.links import AllowedHosts, PrivateHosts
 from portal.getscreen.types import Secret
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-RELEASE = "0.1.0"
+RELEASE = "0.2.0"
 
 env = environ.Env.ENVIRON
 SECRET_FILES: list[Path] = []  # that secrets were read from, for the check of who may read them
