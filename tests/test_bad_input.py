@@ -27,7 +27,7 @@ from tests.conftest import Browser
 from tests.test_access import EXPECTED, PUBLIC, Cast, send
 
 EXAMPLES = int(os.environ.get("EXAMPLES") or batteries.count(short=15, long=2000))  # of each form, query, address
-FEW = min(EXAMPLES, 50)  # where the method is refused, so that there is no form: only what stands before views reads
+FEW = max(3, EXAMPLES // 40)  # where the method is refused: no form is there, only what stands before views reads
 FORM = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data; boundary=edge"
 # What forms do not show on their pages: what scripts send, what the address of a page takes.
