@@ -63,7 +63,7 @@ class PolicyAdmin(AuditedAdmin):
                 ),
             },
         ),
-        (_("Time"), {"fields": ("expires_after_hours", "long_session_hours")}),
+        (_("Time"), {"fields": ("expires_after_hours", "long_session_hours", "erased_after_days")}),
         (_("Look"), {"fields": ("helpdesk_name", "accent", "logo_now", "logo", "is_logo_removed")}),
     )
 

@@ -26,6 +26,7 @@ LIMITED = (
     "creates_per_hour",
     "expires_after_hours",
     "long_session_hours",
+    "erased_after_days",
 )
 
 
@@ -67,6 +68,7 @@ class PolicyForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptabl
             "creates_per_hour",
             "expires_after_hours",
             "long_session_hours",
+            "erased_after_days",
             "accent",
         )
         widgets: ClassVar = {name: forms.TimeInput(format="%H:%M", attrs={"type": "time"}) for name in QUIET}
@@ -124,6 +126,11 @@ class PolicyForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptabl
             "long_session_hours": _(
                 "Whoever has taken the client is then asked whether the session still goes on. Nothing is closed by "
                 "itself. 0 never asks."
+            ),
+            "erased_after_days": _(
+                "So many days after an invitation was closed, the portal erases the client's name, code, link, reason, "
+                "notes and what was typed for its timeline. Ticket, times, people and outcome stay. It cannot be "
+                "undone. 0 keeps everything. The audit log is not touched: `manage.py audit_erase` is for that."
             ),
             "helpdesk_name": _("Stands on every page, in mails, and in the message to clients."),
             "accent": _(
