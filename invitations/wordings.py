@@ -123,6 +123,12 @@ WORDINGS: dict[str, Wording] = {
         _("No mail server is configured, so nothing was sent."),
         _("Copy the message and send it from your own mail program."),
     ),
+    "no_link": Wording(
+        409,
+        _("There is no link to send"),
+        _("Getscreen has told no link for this invitation, so nothing was sent."),
+        _("Read the code out to the client, or create a new invitation."),
+    ),
     "other_account": Wording(
         409,
         _("This invitation belongs to another Getscreen account"),
