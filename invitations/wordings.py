@@ -177,6 +177,12 @@ WORDINGS: dict[str, Wording] = {
         _("%(name)s has not taken it up yet. Nothing was started for you."),
         _("Close this tab, or ask %(name)s. If you take over, the board and the timeline say so."),
     ),
+    "taken_unchanged": Wording(
+        409,
+        _("%(name)s has this client"),
+        _("%(name)s has this client by now, so nothing was changed."),
+        _("Ask %(name)s, or look at the timeline to see what has happened."),
+    ),
     "cannot_take": Wording(
         422,
         _("Nothing was handed over"),

@@ -437,7 +437,7 @@ def test_a_lead_whose_page_is_old_is_shown_who_has_the_client_now(agent, colleag
     form["holder"] = str(colleague.pk)
     answer = browser_of(lead).post(here(client, "hand-over/"), form)
     assert answer.status_code == 409
-    assert "Mika Lind has taken care of this client" in text(answer)
+    assert "Mika Lind has this client by now, so nothing was changed." in text(answer)
     assert holder(client) == agent
 
 
