@@ -5,7 +5,7 @@ const sent = new Map();
 addEventListener("submit", (event) => {
   const form = event.target;
   if (form.method !== "post" || event.defaultPrevented) return;
-  const address = event.submitter?.formAction ?? form.action;
+  const address = event.submitter?.hasAttribute("formaction") ? event.submitter.formAction : form.action;
   if (Date.now() - (sent.get(address) ?? 0) < 2000) return event.preventDefault();
   sent.set(address, Date.now());
   if (!form.matches("[data-connect]")) return;
