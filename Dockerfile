@@ -49,8 +49,11 @@ from invitations import static_files; static_files.ensure_collected()" \
  && rm -rf /app/var \
  && /opt/venv/bin/python -m compileall -q --invalidation-mode unchecked-hash /app /opt/venv
 COPY --from=postgres /image /image
-# Any user of group 0 may write to /data, and nobody else.
-RUN mkdir -p /image/opt \
+# Any user of group 0 may write to /data, and nobody else. The base's programs that work as somebody else do so no more.
+# All of it goes into the image at once: a RUN there would leave times of its own.
+RUN find / -xdev -path /image -prune -o -type f -perm /6000 -exec cp -p --parents -t /image {} + \
+ && find /image -type f -perm /6000 -exec chmod a-s {} + \
+ && mkdir -p /image/opt \
  && mv /opt/venv /image/opt/venv \
  && mv /app /image/app \
  && install -d -o 10001 -g 0 -m 0770 /image/data \
@@ -58,13 +61,7 @@ RUN mkdir -p /image/opt \
 
 # hadolint ignore=DL3006
 FROM ${BASE}
-ARG SOURCE_DATE_EPOCH
 ARG REVISION=unknown
-# No programs that install others, and none that work as somebody else.
-RUN packages=$(python -c "import sysconfig; print(sysconfig.get_path('purelib'))") \
- && rm -rf "$packages"/pip* /usr/local/bin/pip* \
- && find / -xdev -type f -perm /6000 -exec chmod a-s {} + \
- && find /usr/local/bin "$packages" -maxdepth 0 -exec touch -d "@$SOURCE_DATE_EPOCH" {} +
 COPY --from=build /image /
 LABEL org.opencontainers.image.title="Getscreen helpdesk portal" \
       org.opencontainers.image.description="Self-hosted helpdesk portal for remote support" \
