@@ -49,14 +49,14 @@ from invitations import static_files; static_files.ensure_collected()" \
  && rm -rf /app/var \
  && /opt/venv/bin/python -m compileall -q --invalidation-mode unchecked-hash /app /opt/venv
 COPY --from=postgres /image /image
-# Any user of group 0 may write to /data, and nobody else. The base's programs that work as somebody else do so no more.
+# Any user of group 0 may write to /data and /backups, and nobody else. The base's programs that work as somebody else do so no more.
 # All of it goes into the image at once: a RUN there would leave times of its own.
 RUN find / -xdev -path /image -prune -o -type f -perm /6000 -exec cp -p --parents -t /image {} + \
  && find /image -type f -perm /6000 -exec chmod a-s {} + \
  && mkdir -p /image/opt \
  && mv /opt/venv /image/opt/venv \
  && mv /app /image/app \
- && install -d -o 10001 -g 0 -m 0770 /image/data \
+ && install -d -o 10001 -g 0 -m 0770 /image/data /image/backups \
  && find /image -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
 
 # hadolint ignore=DL3006

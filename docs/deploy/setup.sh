@@ -34,6 +34,7 @@ if [ ! -s secrets/getscreen_api_key ]; then
     printf '%s' "$key" >secrets/getscreen_api_key
 fi
 made secret_key "$(random)"
+made metrics_token "$(random)"
 made email_url ''
 made oidc_client_secret ''
 made tls_certificate ''
