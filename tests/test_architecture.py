@@ -14,7 +14,7 @@ from django.utils.safestring import SafeData
 from portal.accounts import roles
 from portal.audit.kinds import KINDS
 from tests.conftest import Browser
-from tests.portal.test_settings import composed, documented, variables
+from tests.portal.test_settings import documented, variables
 from tests.test_access import EVERY, addresses
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -232,7 +232,7 @@ def test_only_what_talks_to_other_servers_imports_requests(path):
 
 
 def test_every_variable_is_in_the_example():
-    assert documented((ROOT / ".env.example").read_text(encoding="utf-8")) == variables() | composed()
+    assert documented((ROOT / ".env.example").read_text(encoding="utf-8")) == variables()
 
 
 def test_the_example_holds_no_secret():

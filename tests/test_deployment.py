@@ -22,7 +22,7 @@ import yaml
 from invitations import server
 from portal import ownership
 from portal.checks import is_weak
-from tests.portal.test_settings import load
+from tests.portal.test_settings import load, variables
 
 ROOT = Path(__file__).resolve().parent.parent
 DEPLOY = ROOT / "docs" / "deploy"
@@ -178,6 +178,13 @@ def test_secrets_are_files_and_each_container_gets_its_own_alone(name):
 def test_every_secret_setting_is_a_file_of_the_portal_s_containers(name):
     files = {f"{setting}_FILE": f"/run/secrets/{setting.lower()}" for setting in SECRET_SETTINGS}
     assert files.items() <= SERVICES[name]["environment"].items()
+
+
+def test_every_variable_of_compose_is_in_the_example():
+    used = set(re.findall(r"\$\{([A-Z_]+)", (ROOT / "compose.yaml").read_text(encoding="utf-8")))
+    told = (ROOT / ".env.example").read_text(encoding="utf-8")
+    own = set(re.findall(r"^# ([A-Z_]+)=", told.split("# --- compose.yaml alone")[1], re.MULTILINE))
+    assert own == {"COMPOSE_PROFILES"} | used - variables()
 
 
 def test_only_the_upgrade_has_the_role_that_owns_the_tables():

@@ -37,6 +37,7 @@ made secret_key "$(random)"
 made metrics_token "$(random)"
 made email_url ''
 made oidc_client_secret ''
+made sentry_dsn ''
 made tls_certificate ''
 made tls_key ''
 if [ $database = postgres ]; then

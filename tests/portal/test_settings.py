@@ -239,19 +239,13 @@ def variables():
     return set(found)
 
 
-def composed():
-    """Every variable that compose.yaml reads on its own account."""
-    text = (ROOT / "compose.yaml").read_text(encoding="utf-8")
-    return {"COMPOSE_PROFILES"} | set(re.findall(r"\$\{([A-Z_]+)", text))
-
-
 def documented(text):
     return set(re.findall(r"^#?([A-Z][A-Z_]+)=", text, re.MULTILINE))
 
 
 def test_every_variable_is_documented_and_nothing_else():
     assert len(variables()) > 20
-    assert documented((ROOT / ".env.example").read_text(encoding="utf-8")) == variables() | composed()
+    assert documented((ROOT / ".env.example").read_text(encoding="utf-8")) == variables()
 
 
 def test_readmes_name_only_variables_that_exist():
