@@ -12,6 +12,7 @@ import stat
 import subprocess
 from collections import defaultdict
 from functools import cache
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -191,6 +192,14 @@ def test_only_the_upgrade_has_the_role_that_owns_the_tables():
     assert {name for name, service in SERVICES.items() if "database_owner_url" in service["secrets"]} == {"upgrade"}
     for name in ("web", "watch"):
         assert SERVICES[name]["environment"]["DATABASE_OWNER_URL"] == ""
+
+
+def test_the_network_is_none_that_an_engine_hands_out_by_itself():
+    (given,) = COMPOSE["networks"]["front"]["ipam"]["config"]
+    network = ip_network(default(given["subnet"]))
+    pools = ["172.16.0.0/12", "192.168.0.0/16"]  # one made a moment before could have this one's addresses
+    assert network.is_private
+    assert not [pool for pool in pools if network.overlaps(ip_network(pool))]
 
 
 def test_headers_of_the_proxy_alone_are_believed():
