@@ -42,8 +42,10 @@ benchmarks: $(VENV)/dev.stamp
 batteries: $(VENV)/dev.stamp
 	@BIN=$(BIN) sh tests/batteries.sh $(ARGS)
 
+# What a release is built with: its revision, and the time of that as the time of every file.
 image:
-	docker build -t getscreen-portal .
+	docker build -t getscreen-portal:$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml) \
+		--build-arg REVISION=$$(git rev-parse HEAD) --build-arg SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) .
 
 clean:
 	rm -rf $(VENV) var .coverage* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
