@@ -200,6 +200,7 @@ INSTALLED_APPS = [
     "allauth.socialaccount.providers.openid_connect",
 ]
 MIDDLEWARE = [
+    "portal.metrics.traffic.CountRequests",
     "portal.middleware.TrustedProxies",
     "portal.middleware.RequestReference",
     # What adds headers stands above whatever answers on its own: redirects, probes, static files.
@@ -208,6 +209,7 @@ MIDDLEWARE = [
     "portal.middleware.ResponseHeaders",
     "django.middleware.security.SecurityMiddleware",
     "portal.health.HealthProbes",
+    "portal.metrics.page.Metrics",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "portal.languages.Language",
@@ -436,7 +438,7 @@ SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 # no-referrer would make browsers send "Origin: null" with our own forms, which CSRF checks refuse.
 SECURE_REFERRER_POLICY = "same-origin"
 SECURE_SSL_REDIRECT = not INSECURE_HTTP
-SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
 SECURE_HSTS_SECONDS = 0 if INSECURE_HTTP else 63_072_000
 SECURE_HSTS_INCLUDE_SUBDOMAINS = not INSECURE_HTTP
 SECURE_HSTS_PRELOAD = flag("HSTS_PRELOAD")
@@ -473,6 +475,12 @@ if not MAILERS:
 if INSECURE_HTTP:
     # One explicit switch; portal.W001 takes the place of these four warnings.
     SILENCED_SYSTEM_CHECKS += ["security.W004", "security.W008", "security.W012", "security.W016"]
+
+# --- Monitoring ------------------------------------------------------------------------------------
+
+METRICS_TOKEN = Secret(secret("METRICS_TOKEN", required=False))
+if METRICS_TOKEN and (len(METRICS_TOKEN.reveal()) < 16 or not METRICS_TOKEN.reveal().isascii()):
+    raise ImproperlyConfigured("METRICS_TOKEN must have at least 16 characters, all of them ASCII.")
 
 # --- Logs ------------------------------------------------------------------------------------------
 

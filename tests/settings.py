@@ -40,6 +40,7 @@ for name in (
     "SYSLOG_URL",
     "SYSLOG_CA_FILE",
     "AUDIT_CHECKPOINT_DIR",
+    "METRICS_TOKEN",
 ):
     os.environ.pop(name, None)
 

@@ -54,6 +54,12 @@ class Breaker:
             return 0.0
 
     @property
+    def is_open(self) -> bool:
+        """Say whether it holds calls back, or lets out one probe at a time."""
+        with self._lock:
+            return self._open_until is not None
+
+    @property
     def wants_probe(self) -> bool:
         """Say whether it has been open for long enough, and somebody has to find out."""
         with self._lock:

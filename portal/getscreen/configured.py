@@ -6,6 +6,7 @@ from django.conf import settings
 
 from portal.getscreen.breaker import Breaker
 from portal.getscreen.client import Client
+from portal.metrics import calls
 
 AT_ONCE = 4  # of a process's threads may wait for the vendor; the rest keep the pages alive
 # One for the process: what people do and what the watcher sees count together.
@@ -35,4 +36,9 @@ def new_client(*, at_once: int | None) -> Client:
         ca_file=settings.GETSCREEN_CA_FILE,
         at_once=at_once,
         breaker=breaker,
+        observe=count,
     )
+
+
+def count(method: str, outcome: str, seconds: float) -> None:
+    calls.count(method, outcome, seconds, is_open=breaker.is_open)
