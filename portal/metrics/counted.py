@@ -16,7 +16,7 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
-from portal.metrics import memory
+from portal.metrics import memory, traffic
 from portal.metrics.counts import Family, Labels
 
 Rows = Iterable[tuple[Labels, list[float]]]
@@ -24,11 +24,10 @@ Rows = Iterable[tuple[Labels, list[float]]]
 
 class Counted(Collector):
     def collect(self) -> Iterator[Metric]:
-        counts = memory.current
-        if counts is not None:
-            for family in counts.families.values():
-                if family is not memory.PROCESS:
-                    yield told(family, seen(counts.rows(family)))
+        counts = memory.current or traffic.begin()
+        for family in counts.families.values():
+            if family is not memory.PROCESS:
+                yield told(family, seen(counts.rows(family)))
         yield from processes()
 
 

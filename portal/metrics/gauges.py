@@ -38,16 +38,17 @@ class Known(Collector):
     def collect(self) -> Iterator[Metric]:
         yield gauge("portal_build_info", "Which release runs, on what.", 1, **build())
         found: list[Metric] = []
-        is_up, is_whole = True, True
-        try:
-            known = Knowledge()
-            for look in LOOKS:
+        is_up = is_whole = True
+        known = Knowledge()
+        for look in LOOKS:
+            try:
                 found += look(known)
-        except (AnyDatabaseError, ImproperlyConfigured):
-            is_up = is_whole = False
-        except Exception:  # whoever watches must go on seeing the rest
-            logger.exception("Numbers for /metrics could not be read")
-            is_whole = False
+            except (AnyDatabaseError, ImproperlyConfigured):
+                is_up = is_whole = False
+                break  # the others would wait for it in vain as well
+            except Exception:  # whoever watches must go on seeing the rest
+                logger.exception("Numbers for /metrics could not be read")
+                is_whole = False
         yield from found
         yield gauge("portal_database_up", "1 if the database could be read just now.", is_up)
         yield gauge("portal_metrics_complete", "0 if some of the numbers are missing from this answer.", is_whole)

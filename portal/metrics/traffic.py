@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
-from django.urls import URLResolver, get_resolver
+from django.urls import ResolverMatch, URLResolver, get_resolver
 
 from portal.metrics import calls, memory
 from portal.metrics.counts import Counts, Family
@@ -83,11 +83,10 @@ def families() -> tuple[Family, Family]:
     )
 
 
-def view_names(patterns: Iterable[Any], namespaces: tuple[str, ...] = ()) -> Iterator[str]:
+def view_names(patterns: Iterable[Any], namespaces: Sequence[str | None] = ()) -> Iterator[str]:
     """Yield what `ResolverMatch.view_name` can be."""
     for entry in patterns:
         if isinstance(entry, URLResolver):
-            inside = (*namespaces, entry.namespace) if entry.namespace else namespaces
-            yield from view_names(entry.url_patterns, inside)
+            yield from view_names(entry.url_patterns, [*namespaces, entry.namespace])
         else:
-            yield ":".join((*namespaces, entry.name or entry.lookup_str))
+            yield ResolverMatch(entry.callback, (), {}, entry.name, namespaces=list(namespaces)).view_name
