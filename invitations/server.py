@@ -15,6 +15,7 @@ from gunicorn.glogging import Logger as GunicornLogger
 
 from invitations.courier import Courier
 from invitations.watcher import Watcher
+from portal import reports
 from portal.audit import program
 from portal.audit.forwarding import Forwarder
 from portal.metrics import memory, traffic
@@ -86,6 +87,7 @@ def give_region(arbiter: Any, worker: Any) -> None:
 
 def start_watcher(worker: Any) -> None:
     memory.take(worker.region)
+    reports.begin()
     worker.watcher, worker.forwarder, worker.courier = Watcher(), Forwarder(), Courier()
     worker.watcher.start()
     worker.forwarder.start()
@@ -96,6 +98,7 @@ def stop_watcher(arbiter: Any, worker: Any) -> None:
     for name in ("watcher", "forwarder", "courier"):
         if hasattr(worker, name):
             getattr(worker, name).stop()
+    reports.end()
 
 
 def stop(arbiter: Any) -> None:

@@ -20,7 +20,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.csp import CSP
 
 from portal import ownership
-from portal.getscreen.links import AllowedHosts, PrivateHosts
+from portal.getscreen.links import AllowedHosts, PrivateHosts, is_loopback
 from portal.getscreen.types import Secret
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -482,6 +482,28 @@ METRICS_TOKEN = Secret(secret("METRICS_TOKEN", required=False))
 if METRICS_TOKEN and (len(METRICS_TOKEN.reveal()) < 16 or not METRICS_TOKEN.reveal().isascii()):
     raise ImproperlyConfigured("METRICS_TOKEN must have at least 16 characters, all of them ASCII.")
 
+
+def sentry_dsn(value: str) -> str:
+    """Return where faults are reported to, or nothing. Over https: they say where in the code something breaks."""
+    try:
+        parts = urlsplit(value)
+        is_safe = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
+        is_whole = parts.hostname and parts.username and parts.path.rpartition("/")[2].isdecimal() and parts.port != 0
+    except ValueError:
+        is_safe = is_whole = False
+    if value and not (is_safe and is_whole and not parts.query and not parts.fragment):
+        raise ImproperlyConfigured("SENTRY_DSN must look like https://key@sentry.example.org/1, as Sentry shows it.")
+    return value
+
+
+SENTRY_DSN = Secret(sentry_dsn(secret("SENTRY_DSN", required=False)))
+SENTRY_CA_FILE = text("SENTRY_CA_FILE")
+if SENTRY_CA_FILE and not Path(SENTRY_CA_FILE).is_file():
+    raise ImproperlyConfigured("SENTRY_CA_FILE names a file that does not exist.")
+SENTRY_PROXY_URL = text("SENTRY_PROXY_URL")
+if SENTRY_PROXY_URL and not SENTRY_PROXY_URL.startswith(("http://", "https://")):
+    raise ImproperlyConfigured("SENTRY_PROXY_URL must be an http or https proxy.")
+
 # --- Logs ------------------------------------------------------------------------------------------
 
 LOG_FORMAT = choice("LOG_FORMAT", ("json", "text"), default="json")
@@ -490,10 +512,13 @@ LOGGING = {
     "disable_existing_loggers": False,
     "filters": {"redact": {"()": "portal.log.Redact"}},
     "formatters": {"json": {"()": "portal.log.Json"}, "text": {"()": "portal.log.Text"}},
-    "handlers": {"console": {"()": "portal.log.Console", "formatter": LOG_FORMAT, "filters": ["redact"]}},
-    "root": {"handlers": ["console"], "level": "INFO"},
+    "handlers": {
+        "reports": {"()": "portal.reports.Handler"},  # first: what comes after it masks and drops the exception
+        "console": {"()": "portal.log.Console", "formatter": LOG_FORMAT, "filters": ["redact"]},
+    },
+    "root": {"handlers": ["reports", "console"], "level": "INFO"},
     "loggers": {
-        "django": {"handlers": ["console"], "level": "INFO", "propagate": False},
+        "django": {"handlers": ["reports", "console"], "level": "INFO", "propagate": False},
         # Their debug lines would show addresses with one-time links.
         "urllib3": {"level": "WARNING"},
         "requests": {"level": "WARNING"},

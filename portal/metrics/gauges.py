@@ -198,10 +198,15 @@ def storage(known: Knowledge) -> Iterator[Metric]:
         "Since the last backup that the portal knows of; +Inf if it knows of none.",
         known.age(last_backup(known)),
     )
-    file = Path(str(settings.DATABASES["default"]["NAME"]))
-    if connection.vendor == "sqlite" and file.is_file():
-        free = shutil.disk_usage(file.parent).free
+    file = file_of_the_database()
+    if file is not None:
+        free = shutil.disk_usage(file).free
         yield gauge("portal_disk_free_bytes", "Free space on the disk that the database is on.", free)
+
+
+def file_of_the_database() -> Path | None:
+    file = Path(str(settings.DATABASES["default"]["NAME"]))
+    return file if connection.vendor == "sqlite" and file.is_file() else None
 
 
 def last_backup(known: Knowledge) -> datetime | None:

@@ -4,6 +4,7 @@ from datetime import timedelta
 from math import inf
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from invitations.models import Delivery, Invitation, Operation, Snapshot
@@ -119,14 +120,9 @@ def test_a_log_is_suspect_if_it_was_changed_or_could_not_be_checked(db, scrape, 
     assert scrape()["portal_audit_suspect"] == suspect
 
 
-def test_the_space_where_the_database_is(scrape, settings, tmp_path):
+def test_the_space_where_the_database_is_if_it_is_a_file(scrape, settings, tmp_path, monkeypatch):
+    assert "portal_disk_free_bytes" not in scrape().families
     file = tmp_path / "portal.sqlite3"
     file.touch()
-    settings.DATABASES["default"]["NAME"], before = str(file), settings.DATABASES["default"]["NAME"]
-    try:
-        families = scrape().families
-    finally:
-        settings.DATABASES["default"]["NAME"] = before
-    from django.db import connection
-
-    assert ("portal_disk_free_bytes" in families) == (connection.vendor == "sqlite")
+    monkeypatch.setitem(settings.DATABASES["default"], "NAME", str(file))
+    assert ("portal_disk_free_bytes" in scrape().families) == (connection.vendor == "sqlite")
