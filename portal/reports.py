@@ -99,7 +99,8 @@ class Handler(logging.Handler):
     def is_news(self, record: logging.LogRecord) -> bool:
         """Say whether the same has not been told a moment ago: what fails each round would fill Sentry."""
         now, error = time.monotonic(), error_of(record)
-        way = [(frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(error and error.__traceback__)]
+        places = error.__traceback__ if error is not None else None
+        way = [(frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(places)]
         key = (record.name, record.lineno, view_of(record), type(error), *way)
         with self.choosing:
             if now - self.told.get(key, -AGAIN_AFTER) < AGAIN_AFTER:
