@@ -17,7 +17,19 @@ DOCUMENT = ROOT / "docs" / "operations.md"
 EXAMPLE = ROOT / ".env.example"
 SOURCES = [ROOT / "portal" / name for name in ("settings.py", "ownership.py")]
 MARKS = ("<!-- configuration -->", "<!-- /configuration -->")
-READERS = ("text", "secret", "words", "pairs", "choice", "flag", "number", "address", "ticket_url", "url_config", "get")
+READERS = (
+    "text",
+    "secret",
+    "words",
+    "pairs",
+    "choice",
+    "flag",
+    "number",
+    "address",
+    "ticket_url",
+    "url_config",
+    "env.get",
+)
 KINDS = {"secret": "secret", "flag": "0 or 1", "words": "list", "pairs": "list of pairs", "address": "address"}
 
 
@@ -33,7 +45,7 @@ def variables() -> dict[str, Variable]:
     found: dict[str, Variable] = {}
     for source in SOURCES:
         for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
-            reader = getattr(getattr(node, "func", None), "id", getattr(getattr(node, "func", None), "attr", ""))
+            reader = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
             if not isinstance(node, ast.Call) or reader not in READERS or not node.args:
                 continue
             name = literal(node.args[0])
@@ -78,7 +90,7 @@ def default(reader: str, call: ast.Call) -> str:
 
 
 def meanings() -> Iterator[tuple[str, str, str]]:
-    """Yield section, variable and meaning from the example. Raises ValueError for a variable without a line of its own."""
+    """Yield section, variable and meaning. Raises ValueError for a variable without a line of its own."""
     section, said = "", ""
     for line in EXAMPLE.read_text(encoding="utf-8").splitlines():
         if heading := re.fullmatch(r"# --- (.+) ---", line):
