@@ -39,3 +39,22 @@ def test_the_portal_s_own_clients_are_counted(settings, scrape, caplog):
     with caplog.at_level(logging.CRITICAL), pytest.raises(Unavailable):
         configured.new_client(at_once=None).list()
     assert scrape().get("portal_vendor_calls_total", method="support/list", outcome="unreachable") == 1
+
+
+def test_the_log_says_once_when_calls_stop_and_when_they_go_out_again(caplog, monkeypatch):
+    breaker = Breaker(lambda: now, open_for=15.0)
+    monkeypatch.setattr(configured, "breaker", breaker)
+    now = 1_000.0
+    with caplog.at_level(logging.INFO):
+        for _ in range(2 * Breaker.CONSECUTIVE):
+            breaker.ended(well=False)
+            configured.count("support/list", "failing", 0.1)
+        now = 2_000.0
+        for _ in range(2 * Breaker.ENOUGH):
+            breaker.wait(is_probe=True)
+            breaker.ended(well=True)
+            configured.count("support/list", "ok", 0.1)
+    assert [record.message for record in caplog.records] == [
+        "Getscreen has not been answering: no more calls for about 15 s",
+        "Getscreen answers again, and calls go out as before",
+    ]
