@@ -57,7 +57,7 @@ def test_addresses_that_are_secrets_show_nothing_but_their_view(db, scrape):
     assert "one-time" not in found.text
 
 
-def test_what_middleware_answers_has_names_too(db, scrape):
+def test_what_middleware_answers_has_names_too(lasting_connection, scrape):
     for path in ("/healthz", "/readyz", "/static/css/base.css", "/static/nothing.css"):
         Browser().get(path).close()
     scrape()
