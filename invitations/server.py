@@ -56,6 +56,7 @@ class Server(BaseApplication):  # type: ignore[misc]
             "secure_scheme_headers": {},
             "proc_name": "getscreen-portal",
             "pre_fork": give_region,
+            "post_fork": take_region,
             "post_worker_init": start_watcher,
             "worker_exit": stop_watcher,
             "on_exit": stop,
@@ -85,8 +86,11 @@ def give_region(arbiter: Any, worker: Any) -> None:
     worker.region = memory.free_region(taken)
 
 
-def start_watcher(worker: Any) -> None:
+def take_region(arbiter: Any, worker: Any) -> None:
     memory.take(worker.region)
+
+
+def start_watcher(worker: Any) -> None:
     reports.begin()
     worker.watcher, worker.forwarder, worker.courier = Watcher(), Forwarder(), Courier()
     worker.watcher.start()
