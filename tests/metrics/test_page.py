@@ -14,6 +14,7 @@ from portal.audit.models import Event
 from portal.getscreen.types import Secret
 from portal.metrics import gauges
 from tests.metrics.conftest import HERE
+from tests.portal.test_middleware import EVERYWHERE
 
 TOKEN = "only-for-these-tests"
 WITH_TOKEN = {"authorization": f"Bearer {TOKEN}"}
@@ -136,11 +137,10 @@ def test_it_is_looked_at_only(db, method):
 def test_a_scrape_has_no_session_leaves_no_event_and_writes_nothing(db, look):
     look()
     events, sessions = Event.objects.count(), Session.objects.count()
-    with CaptureQueriesContext(
-        connection,
-    ) as asked:
-        answer = ask()
+    with CaptureQueriesContext(connection) as asked:
+        answer = ask(secure=True)
     assert not answer.cookies
+    assert {name: answer.headers.get(name) for name in EVERYWHERE} == EVERYWHERE
     assert answer.headers["Cache-Control"] == "no-store"
     assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
     assert {query["sql"].split()[0] for query in asked} == {"SELECT"}
