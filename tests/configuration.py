@@ -17,20 +17,14 @@ DOCUMENT = ROOT / "docs" / "operations.md"
 EXAMPLE = ROOT / ".env.example"
 SOURCES = [ROOT / "portal" / name for name in ("settings.py", "ownership.py")]
 MARKS = ("<!-- configuration -->", "<!-- /configuration -->")
-READERS = (
-    "text",
-    "secret",
-    "words",
-    "pairs",
-    "choice",
-    "flag",
-    "number",
-    "address",
-    "ticket_url",
-    "url_config",
-    "env.get",
-)
-KINDS = {"secret": "secret", "flag": "0 or 1", "words": "list", "pairs": "list of pairs", "address": "address"}
+KINDS = {
+    "secret": "secret",
+    "flag": "0 or 1",
+    "words": "list",
+    "pairs": "list of pairs",
+    "address": "address",
+    "hours": "hours",
+}
 
 
 class Variable(NamedTuple):
@@ -44,17 +38,22 @@ def variables() -> dict[str, Variable]:
     """Return each variable that the settings read, in the order of the code."""
     found: dict[str, Variable] = {}
     for source in SOURCES:
-        for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+        nodes = list(ast.walk(ast.parse(source.read_text(encoding="utf-8"))))
+        readers = {node.name for node in nodes if isinstance(node, ast.FunctionDef) and takes_name(node)} | {"env.get"}
+        for node in nodes:
             reader = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
-            if not isinstance(node, ast.Call) or reader not in READERS or not node.args:
+            if not isinstance(node, ast.Call) or reader not in readers or not node.args:
                 continue
             name = literal(node.args[0])
-            if isinstance(name, str) and re.fullmatch(r"[A-Z][A-Z_]+", name):
-                read = Variable(may_be(reader, node), default(reader, node))
-                # One that is read in two steps, as addresses with passwords are, is a secret first.
-                if name not in found or reader == "secret":
-                    found[name] = read
+            # One that is read in two steps, as addresses with passwords are, is a secret first.
+            if isinstance(name, str) and (name not in found or reader == "secret"):
+                found[name] = Variable(may_be(reader, node), default(reader, node))
     return found
+
+
+def takes_name(function: ast.FunctionDef) -> bool:
+    """Say whether it reads a variable: their first parameter is its name."""
+    return [each.arg for each in function.args.args[:1]] == ["name"]
 
 
 def literal(node: ast.expr | None) -> Any:
@@ -84,8 +83,8 @@ def default(reader: str, call: ast.Call) -> str:
     if reader == "choice":
         given = [keyword.value for keyword in call.keywords if keyword.arg == "default"] or call.args[2:3]
     value = literal(given[0]) if given and reader != "secret" else None
-    if isinstance(value, list):
-        value = ",".join(value)
+    if isinstance(value, list | tuple):
+        value = ",".join(map(str, value))
     return "" if value is None else str(value)
 
 

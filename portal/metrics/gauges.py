@@ -28,10 +28,12 @@ from invitations.models import UNSETTLED_ON_BOARD, Delivery, Invitation, Operati
 from invitations.urgency import WAITING
 from portal.audit import forwarding
 from portal.audit.appending import newest
-from portal.audit.models import Standing
+from portal.audit.kinds import Result
+from portal.audit.models import Event, Standing
 
 logger = logging.getLogger(__name__)
 LATELY = timedelta(hours=24)
+BACKED_UP = "backup.made"  # the event of a backup
 
 
 class Known(Collector):
@@ -196,7 +198,7 @@ def storage(known: Knowledge) -> Iterator[Metric]:
     yield gauge(
         "portal_backup_age_seconds",
         "Since the last backup that the portal knows of; +Inf if it knows of none.",
-        known.age(last_backup(known)),
+        known.age(last_backup()),
     )
     file = file_of_the_database()
     if file is not None:
@@ -209,9 +211,10 @@ def file_of_the_database() -> Path | None:
     return file if connection.vendor == "sqlite" and file.is_file() else None
 
 
-def last_backup(known: Knowledge) -> datetime | None:
-    """Return when the last backup was taken, as the row that tells of the world outside says."""
-    return getattr(known.standing, "backed_up_at", None)
+def last_backup() -> datetime | None:
+    """Return when the last good backup was made, as far as the audit log tells."""
+    event = Event.objects.filter(kind=BACKED_UP, result=Result.OK).order_by("-ts").first()
+    return event.at if event else None
 
 
 LOOKS: tuple[Callable[[Knowledge], Iterator[Metric]], ...] = (sync, clients, operations, outbox, log, storage)

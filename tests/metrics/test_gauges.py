@@ -10,6 +10,7 @@ from django.utils import timezone
 from invitations.models import Delivery, Invitation, Operation, Snapshot
 from portal import audit
 from portal.audit.models import Standing
+from portal.metrics import gauges
 
 
 def ago(**spans):
@@ -112,6 +113,14 @@ def test_the_log_and_its_outside_copies(db, scrape, settings, tmp_path):
     assert found["portal_audit_verified_age_seconds"] == near(3 * 3600)
     assert found["portal_audit_suspect"] == found["portal_audit_triggers_missing"] == 1
     assert found["portal_forward_lag_events"] == found["portal_forward_lag_seconds"] == 0
+
+
+def test_how_old_the_last_good_backup_is(db, scrape, monkeypatch):
+    monkeypatch.setattr(gauges, "BACKED_UP", "signout")
+    audit.record("signout", result="failed")
+    assert scrape()["portal_backup_age_seconds"] == inf
+    audit.record("signout", result="ok")
+    assert scrape()["portal_backup_age_seconds"] < 60
 
 
 @pytest.mark.parametrize(("state", "suspect"), [("intact", 0), ("incomplete", 0), ("", 0), ("failed", 1)])
