@@ -7,6 +7,7 @@ the delivery's id. Of a webhook the earliest goes first, and what is later waits
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -30,6 +31,7 @@ from portal.accounts.models import User
 from portal.audit.kinds import Result
 from portal.mail.smtp import SHARE
 
+logger = logging.getLogger(__name__)
 State, Kind = Delivery.State, Delivery.Kind
 WAITS = (30, 120, 600, 3600, 3600)  # seconds after each failed try
 MOST_TRIES = len(WAITS) + 1
@@ -194,7 +196,10 @@ def fail(row: Delivery, outcome: Outcome) -> None:
     now = timezone.now()
     row.trouble = outcome.trouble[:200]
     is_old = now - row.ordered_at >= GIVEN_UP_AFTER
-    if outcome.is_final or row.attempts >= MOST_TRIES or is_old:
+    is_last = outcome.is_final or row.attempts >= MOST_TRIES or is_old
+    what = "given up" if is_last else "tried again later"
+    logger.warning("Delivery %s (%s), try %d: %s It is %s.", row.public_id, row.kind, row.attempts, row.trouble, what)
+    if is_last:
         end(row, State.FAILED, row.trouble)
         return
     row.next_at = now + timedelta(seconds=WAITS[row.attempts - 1])

@@ -15,8 +15,10 @@ from gunicorn.glogging import Logger as GunicornLogger
 
 from invitations.courier import Courier
 from invitations.watcher import Watcher
+from portal import reports
 from portal.audit import program
 from portal.audit.forwarding import Forwarder
+from portal.metrics import memory, traffic
 
 # Longer than the longest vendor call (12 s) with its look-back and waits for the database.
 WORKER_TIMEOUT = 60
@@ -53,6 +55,8 @@ class Server(BaseApplication):  # type: ignore[misc]
             "forwarded_allow_ips": "",  # the portal's own TRUSTED_PROXIES decides
             "secure_scheme_headers": {},
             "proc_name": "getscreen-portal",
+            "pre_fork": give_region,
+            "post_fork": take_region,
             "post_worker_init": start_watcher,
             "worker_exit": stop_watcher,
             "on_exit": stop,
@@ -70,11 +74,24 @@ class Server(BaseApplication):  # type: ignore[misc]
         return application
 
     def run(self) -> None:
+        # Twice as many as there are workers: while they are replaced, old and new ones run.
+        traffic.begin(regions=2 * self.options["workers"] + 1)
         connections.close_all()  # a database connection must not cross the fork into the workers
         super().run()
 
 
+def give_region(arbiter: Any, worker: Any) -> None:
+    """Choose where the new worker counts: where no living one does, so that it goes on where a dead one has ended."""
+    taken = {other.region for other in arbiter.WORKERS.values()}
+    worker.region = memory.free_region(taken)
+
+
+def take_region(arbiter: Any, worker: Any) -> None:
+    memory.take(worker.region)
+
+
 def start_watcher(worker: Any) -> None:
+    reports.begin()
     worker.watcher, worker.forwarder, worker.courier = Watcher(), Forwarder(), Courier()
     worker.watcher.start()
     worker.forwarder.start()
@@ -85,6 +102,7 @@ def stop_watcher(arbiter: Any, worker: Any) -> None:
     for name in ("watcher", "forwarder", "courier"):
         if hasattr(worker, name):
             getattr(worker, name).stop()
+    reports.end()
 
 
 def stop(arbiter: Any) -> None:

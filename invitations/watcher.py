@@ -125,7 +125,9 @@ class Watcher:
         """Leave the lease to another for a while: it may reach the vendor where this process cannot."""
         self.failures = 0
         self.lease.release()
-        self.stepped_back_until = time.monotonic() + 2 * self.lease.length.total_seconds()
+        seconds = 2 * self.lease.length.total_seconds()
+        self.stepped_back_until = time.monotonic() + seconds
+        logger.info("No list after %d rounds: another process may try for %d s", ENOUGH_FAILURES, seconds)
 
     def rest(self) -> float:
         """Return for how many seconds to sleep: a third of an interval, less if a round is due before."""

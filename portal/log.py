@@ -129,6 +129,7 @@ class Json(JsonFormatter):
             message=record.getMessage(),
             request=getattr(record, "reference", ""),
             process=record.process,
+            thread=record.threadName,  # the watcher, a lane of the outbox, or one that answers requests
         )
         if record.exc_text:
             log_data["exception"] = record.exc_text

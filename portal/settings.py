@@ -20,7 +20,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.csp import CSP
 
 from portal import ownership
-from portal.getscreen.links import AllowedHosts, PrivateHosts
+from portal.getscreen.links import AllowedHosts, PrivateHosts, is_loopback
 from portal.getscreen.types import Secret
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -200,6 +200,7 @@ INSTALLED_APPS = [
     "allauth.socialaccount.providers.openid_connect",
 ]
 MIDDLEWARE = [
+    "portal.metrics.traffic.CountRequests",
     "portal.middleware.TrustedProxies",
     "portal.middleware.RequestReference",
     # What adds headers stands above whatever answers on its own: redirects, probes, static files.
@@ -208,6 +209,7 @@ MIDDLEWARE = [
     "portal.middleware.ResponseHeaders",
     "django.middleware.security.SecurityMiddleware",
     "portal.health.HealthProbes",
+    "portal.metrics.page.Metrics",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "portal.languages.Language",
@@ -436,7 +438,7 @@ SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 # no-referrer would make browsers send "Origin: null" with our own forms, which CSRF checks refuse.
 SECURE_REFERRER_POLICY = "same-origin"
 SECURE_SSL_REDIRECT = not INSECURE_HTTP
-SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
 SECURE_HSTS_SECONDS = 0 if INSECURE_HTTP else 63_072_000
 SECURE_HSTS_INCLUDE_SUBDOMAINS = not INSECURE_HTTP
 SECURE_HSTS_PRELOAD = flag("HSTS_PRELOAD")
@@ -474,6 +476,34 @@ if INSECURE_HTTP:
     # One explicit switch; portal.W001 takes the place of these four warnings.
     SILENCED_SYSTEM_CHECKS += ["security.W004", "security.W008", "security.W012", "security.W016"]
 
+# --- Monitoring ------------------------------------------------------------------------------------
+
+METRICS_TOKEN = Secret(secret("METRICS_TOKEN", required=False))
+if METRICS_TOKEN and (len(METRICS_TOKEN.reveal()) < 16 or not METRICS_TOKEN.reveal().isascii()):
+    raise ImproperlyConfigured("METRICS_TOKEN must have at least 16 characters, all of them ASCII.")
+
+
+def sentry_dsn(value: str) -> str:
+    """Return where faults are reported to, or nothing. Over https: they say where in the code something breaks."""
+    try:
+        parts = urlsplit(value)
+        is_safe = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
+        is_whole = parts.hostname and parts.username and parts.path.rpartition("/")[2].isdecimal() and parts.port != 0
+    except ValueError:
+        is_safe = is_whole = False
+    if value and not (is_safe and is_whole and not parts.query and not parts.fragment):
+        raise ImproperlyConfigured("SENTRY_DSN must look like https://key@sentry.example.org/1, as Sentry shows it.")
+    return value
+
+
+SENTRY_DSN = Secret(sentry_dsn(secret("SENTRY_DSN", required=False)))
+SENTRY_CA_FILE = text("SENTRY_CA_FILE")
+if SENTRY_CA_FILE and not Path(SENTRY_CA_FILE).is_file():
+    raise ImproperlyConfigured("SENTRY_CA_FILE names a file that does not exist.")
+SENTRY_PROXY_URL = text("SENTRY_PROXY_URL")
+if SENTRY_PROXY_URL and not SENTRY_PROXY_URL.startswith(("http://", "https://")):
+    raise ImproperlyConfigured("SENTRY_PROXY_URL must be an http or https proxy.")
+
 # --- Logs ------------------------------------------------------------------------------------------
 
 LOG_FORMAT = choice("LOG_FORMAT", ("json", "text"), default="json")
@@ -482,10 +512,13 @@ LOGGING = {
     "disable_existing_loggers": False,
     "filters": {"redact": {"()": "portal.log.Redact"}},
     "formatters": {"json": {"()": "portal.log.Json"}, "text": {"()": "portal.log.Text"}},
-    "handlers": {"console": {"()": "portal.log.Console", "formatter": LOG_FORMAT, "filters": ["redact"]}},
-    "root": {"handlers": ["console"], "level": "INFO"},
+    "handlers": {
+        "reports": {"()": "portal.reports.Handler"},  # first: what comes after it masks and drops the exception
+        "console": {"()": "portal.log.Console", "formatter": LOG_FORMAT, "filters": ["redact"]},
+    },
+    "root": {"handlers": ["reports", "console"], "level": "INFO"},
     "loggers": {
-        "django": {"handlers": ["console"], "level": "INFO", "propagate": False},
+        "django": {"handlers": ["reports", "console"], "level": "INFO", "propagate": False},
         # Their debug lines would show addresses with one-time links.
         "urllib3": {"level": "WARNING"},
         "requests": {"level": "WARNING"},

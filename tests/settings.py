@@ -40,6 +40,10 @@ for name in (
     "SYSLOG_URL",
     "SYSLOG_CA_FILE",
     "AUDIT_CHECKPOINT_DIR",
+    "METRICS_TOKEN",
+    "SENTRY_DSN",
+    "SENTRY_CA_FILE",
+    "SENTRY_PROXY_URL",
 ):
     os.environ.pop(name, None)
 

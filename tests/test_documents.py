@@ -78,6 +78,7 @@ def test_every_address_of_the_settings_that_is_connected_to_is_listed():
         "DATABASE_URL",
         "EMAIL_URL",
         "SYSLOG_URL",
+        "SENTRY_PROXY_URL",
     }
     assert all(f"`{name}`" in section("Where it connects to") for name in named)
 
@@ -97,13 +98,24 @@ REACHING = {
     "invitations/sending.py": {"django.core.mail", "smtplib", "ssl"},
     "portal/self_check.py": {"django.core.mail", "smtplib"},
     "portal/checks.py": {"ssl"},
+    "portal/reports.py": {"sentry_sdk"},
     "portal/embedded.py": {"socket"},
     "invitations/management/commands/start.py": {"socket"},
 }
 
 
 def test_only_the_listed_modules_open_connections():
-    networking = {"requests", "socket", "ssl", "smtplib", "ftplib", "http.client", "urllib.request", "django.core.mail"}
+    networking = {
+        "requests",
+        "socket",
+        "ssl",
+        "smtplib",
+        "ftplib",
+        "http.client",
+        "urllib.request",
+        "django.core.mail",
+        "sentry_sdk",
+    }
     for path in SOURCES:
         if "simulator" in path.parts:
             continue
@@ -220,8 +232,9 @@ def test_costs_are_kept_as_documented():
 
 
 def test_logs_go_where_the_document_says():
-    assert set(settings.LOGGING["handlers"]) == {"console"}
-    assert not [name for name, one in settings.LOGGING["loggers"].items() if set(one.get("handlers", [])) - {"console"}]
+    assert set(settings.LOGGING["handlers"]) == {"console", "reports"}
+    handlers = [set(one.get("handlers", [])) for one in settings.LOGGING["loggers"].values()]
+    assert not [names for names in handlers if names - {"console", "reports"}]
     assert set(rows("Logs")) >= {"audit", "application", "access"}
 
 

@@ -20,7 +20,7 @@ from tests.installation import API_KEY, ROOT, Installation, vendor_on_a_port, wa
 from tests.test_processes import Person, family
 
 SECRET = "Kq3hiddenhiddenhidden"
-APP = {"time", "log", "level", "logger", "message", "request", "process"}
+APP = {"time", "log", "level", "logger", "message", "request", "process", "thread"}
 AUDIT = {"time", "log", "seq", "hash", "kind"}
 LOGGERS = {"django.request", "invitations.sync", "gunicorn.error", "invitations.management.commands.serve"}
 

@@ -23,6 +23,7 @@ from portal.getscreen.simulator import Simulator
 from tests import chain
 from tests.accounts import second_steps
 from tests.installation import PASSWORD, Installation, vendor_on_a_port, wait_until
+from tests.metrics.conftest import Scrape
 
 AT_ONCE = 20
 
@@ -36,7 +37,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Simulato
         simulator.remaining = 1000
         installation.prepare()
         installation.set_policy(creates_per_hour="0", connects_per_ten_minutes="0")
-        installation.serve(workers=2)
+        installation.serving = installation.serve(workers=2)
         yield simulator, installation
 
 
@@ -302,3 +303,32 @@ def test_a_request_whose_end_can_be_read_in_two_ways_is_refused_and_nothing_afte
         answer = b"".join(iter(lambda: connection.recv(65_536), b""))
     assert answer.startswith((b"HTTP/1.1 400", b"HTTP/1.1 501"))
     assert answer.count(b"HTTP/1.1 ") == 1
+
+
+def scrape(portal) -> Scrape:
+    """Ask on a connection of its own, so that either worker may answer."""
+    answer = requests.get(f"{portal.url}/metrics", headers={"Connection": "close"}, timeout=20)
+    assert answer.status_code == 200
+    return Scrape(answer.text)
+
+
+def test_all_workers_tell_the_same_numbers_and_a_killed_one_takes_none_away(running):
+    _, portal = running
+    health = {"view": "healthz", "method": "HEAD", "status": "2xx"}
+    list_calls = {"method": "support/list", "outcome": "ok"}
+    for _ in range(AT_ONCE):
+        requests.head(f"{portal.url}/healthz", headers={"Connection": "close"}, timeout=20)
+    found = [scrape(portal) for _ in range(6)]
+    assert {each.get("portal_http_requests_total", **health) for each in found} == {AT_ONCE}
+    calls = found[-1].get("portal_vendor_calls_total", **list_calls)
+    assert calls >= 1
+
+    main = portal.serving.pid
+    workers = Path(f"/proc/{main}/task/{main}/children")
+    before = set(workers.read_text().split())
+    os.kill(int(min(before)), signal.SIGKILL)
+    wait_until(lambda: len(now := set(workers.read_text().split())) == 2 and now != before)
+    wait_until(lambda: len(scrape(portal).labels("process_open_fds")) == 2)
+    for each in (scrape(portal) for _ in range(6)):
+        assert each.get("portal_http_requests_total", **health) == AT_ONCE
+        assert each.get("portal_vendor_calls_total", **list_calls) >= calls

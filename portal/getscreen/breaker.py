@@ -28,7 +28,8 @@ class Breaker:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic, *, open_for: float = 15.0) -> None:
         self._clock = clock
-        self._open_for = open_for  # seconds
+        self.open_for = open_for  # seconds
+        self.was_open = False  # as was said last
         self._lock = threading.Lock()
         self._open_until: float | None = None
         self._outcomes: deque[tuple[float, bool]] = deque()
@@ -52,6 +53,12 @@ class Breaker:
                 return self.SOON
             self._probing_since = now
             return 0.0
+
+    @property
+    def is_open(self) -> bool:
+        """Say whether it holds calls back, or lets out one probe at a time."""
+        with self._lock:
+            return self._open_until is not None
 
     @property
     def wants_probe(self) -> bool:
@@ -85,6 +92,6 @@ class Breaker:
 
     def _open(self) -> None:
         spread = random.uniform(1 - self.JITTER, 1 + self.JITTER)  # noqa: S311  # spreads load, guards nothing
-        self._open_until = self._clock() + self._open_for * spread
+        self._open_until = self._clock() + self.open_for * spread
         self._outcomes.clear()
         self._in_a_row = self._good_probes = 0

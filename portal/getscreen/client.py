@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from math import ceil
 from typing import Any, TypeVar
@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 
 import requests
 
-from portal.getscreen import parsing
+from portal.getscreen import outcomes, parsing
 from portal.getscreen.breaker import Breaker
 from portal.getscreen.errors import (
     BadRequest,
@@ -137,6 +137,7 @@ OPEN = Call(CONNECT, "POST", "connect", 64 * KIB, acts=True)
 CLOSE = Call("support/close", "POST", "close", 0, acts=True)  # only the status counts
 HISTORY = Call("history/list", "GET", "history", 1 * KIB * KIB)
 PREVIEW = Call("preview", "GET", "preview", 512 * KIB)
+METHODS = tuple(call.name for call in (LIST, INFO, CREATE, RENAME, OPEN, CLOSE, HISTORY, PREVIEW))
 
 
 class Client:
@@ -158,9 +159,11 @@ class Client:
         sleep: Callable[[float], object] = time.sleep,
         at_once: int | None = None,
         breaker: Breaker | None = None,
+        observe: outcomes.Observer | None = None,
     ) -> None:
         self._key = api_key
         self._breaker = breaker
+        self._observe = observe
         self._wrong: dict[str, int | str] = {}  # by method, the last answer that was no success
         self._slots = threading.BoundedSemaphore(at_once) if at_once else None
         self._base = validate_base_url(base_url)
@@ -335,14 +338,17 @@ class Client:
         self._see_whether_it_is_over(call)
         with self._slot(call):
             self._wait_for_better_times(call)
+            began = time.monotonic()
             try:
                 answer = self._transport.send(request)
-            except GetscreenError:
-                self._ended(call, well=False)
+            except GetscreenError as error:
+                self._ended(call, outcomes.of_error(error), time.monotonic() - began, well=False)
                 raise
+        answer = replace(answer, seconds=time.monotonic() - began)
         is_yes = answer.status == HTTPStatus.OK or (call.acts and 200 <= answer.status < 300)
-        if not (is_yes and call.cap):  # else its body has to be understood first
-            self._ended(call, well=is_yes or 400 <= answer.status < 500)
+        if call is PREVIEW or not (is_yes and call.cap):  # else its body has to be understood first
+            outcome = outcomes.of_answer(answer.status, is_yes=is_yes, is_list=call is LIST)
+            self._ended(call, outcome, answer.seconds, well=is_yes or 400 <= answer.status < 500)
         if answer.status >= HTTPStatus.BAD_REQUEST:
             self._tell(call, answer, answer.status, redacted(answer.body, self._key.reveal(), private))
         return answer
@@ -372,7 +378,7 @@ class Client:
             self.list()
         except (Unavailable, Malformed) as failure:
             seconds = failure.retry_after or ceil(self._breaker.wait(is_probe=False)) if self._breaker else None
-            raise Unavailable(call.name, NOT_ASKED, retry_after=seconds) from None
+            raise self._not_asked(call, NOT_ASKED, seconds) from None
 
     def _wait_for_better_times(self, call: Call) -> None:
         """Raise Unavailable while the service has not been answering anybody. Pictures come from elsewhere."""
@@ -380,11 +386,21 @@ class Client:
             return
         seconds = self._breaker.wait(is_probe=call is LIST)
         if seconds:
-            raise Unavailable(call.name, NOT_ASKED, retry_after=ceil(seconds))
+            raise self._not_asked(call, NOT_ASKED, ceil(seconds))
 
-    def _ended(self, call: Call, *, well: bool) -> None:
+    def _not_asked(self, call: Call, reason: str, seconds: float | None = None) -> Unavailable:
+        self._tell_observer(call, outcomes.NOT_ASKED, 0.0)
+        return Unavailable(call.name, reason, retry_after=seconds)
+
+    def _ended(self, call: Call, outcome: str, seconds: float, *, well: bool) -> None:
+        """Take in how a call ended that was sent, once for each."""
         if self._breaker is not None and call is not PREVIEW:
             self._breaker.ended(well=well)
+        self._tell_observer(call, outcome, seconds)
+
+    def _tell_observer(self, call: Call, outcome: str, seconds: float) -> None:
+        if self._observe is not None:
+            self._observe(call.name, outcome, seconds)
 
     @contextmanager
     def _slot(self, call: Call) -> Iterator[None]:
@@ -393,7 +409,7 @@ class Client:
             yield
             return
         if not self._slots.acquire(timeout=PATIENCE):
-            raise Unavailable(call.name, "too many calls are under way")
+            raise self._not_asked(call, "too many calls are under way")
         try:
             yield
         finally:
@@ -415,10 +431,10 @@ class Client:
         except parsing.Unreadable as reason:
             words = str(reason)
         else:
-            self._ended(call, well=True)
+            self._ended(call, outcomes.OK, answer.seconds, well=True)
             self._wrong.pop(call.name, None)
             return understood
-        self._ended(call, well=False)
+        self._ended(call, outcomes.GARBLED, answer.seconds, well=False)
         self._tell(call, answer, words, words)
         raise Malformed(call.name, words, may_have_acted=call.acts, status=answer.status)
 

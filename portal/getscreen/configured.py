@@ -1,12 +1,15 @@
 """The clients of this process, built from the settings. The only module here that knows Django."""
 
+import logging
 from functools import cache
 
 from django.conf import settings
 
 from portal.getscreen.breaker import Breaker
 from portal.getscreen.client import Client
+from portal.metrics import calls
 
+logger = logging.getLogger(__name__)
 AT_ONCE = 4  # of a process's threads may wait for the vendor; the rest keep the pages alive
 # One for the process: what people do and what the watcher sees count together.
 breaker = Breaker(open_for=min(15.0, 5.0 * settings.POLL_SECONDS))
@@ -35,4 +38,17 @@ def new_client(*, at_once: int | None) -> Client:
         ca_file=settings.GETSCREEN_CA_FILE,
         at_once=at_once,
         breaker=breaker,
+        observe=count,
     )
+
+
+def count(method: str, outcome: str, seconds: float) -> None:
+    """Count a call that has ended, and say when this process stops asking and when it asks again."""
+    is_open = breaker.is_open
+    if is_open != breaker.was_open:
+        breaker.was_open = is_open
+        if is_open:
+            logger.warning("Getscreen has not been answering: no more calls for about %d s", breaker.open_for)
+        else:
+            logger.info("Getscreen answers again, and calls go out as before")
+    calls.count(method, outcome, seconds, is_open=is_open)

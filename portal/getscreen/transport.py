@@ -76,6 +76,7 @@ class Answer:
     status: int
     headers: Mapping[str, str] = field(repr=False)  # names in any case
     body: bytes = field(repr=False)
+    seconds: float = 0.0  # from the call to its answer, with what was tried in vain before
 
     @property
     def served_at(self) -> int | None:

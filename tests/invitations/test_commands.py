@@ -1,6 +1,7 @@
 """Starting, serving and watching: what each command refuses, prepares and says."""
 
 import io
+import os
 import secrets
 import socket
 import subprocess
@@ -18,6 +19,8 @@ from portal import log
 from portal.accounts.models import User
 from portal.audit import lines
 from portal.audit.models import Event
+from portal.metrics import memory
+from portal.metrics.counts import Counts
 
 KEY = secrets.token_urlsafe(50)
 
@@ -98,6 +101,21 @@ def test_the_server_carries_a_watcher_in_each_worker(monkeypatch):
     server.start_watcher(worker)
     server.stop_watcher(None, worker)
     assert log == ["on", "off"]
+
+
+def test_each_worker_counts_where_no_living_one_does(monkeypatch):
+    monkeypatch.setattr(memory, "current", Counts([memory.PROCESS], regions=3))
+    made = [type("Worker", (), {})() for _ in range(3)]
+    arbiter = type("Arbiter", (), {"WORKERS": {}})()
+    for number, worker in enumerate(made):
+        server.give_region(arbiter, worker)
+        server.take_region(arbiter, worker)
+        arbiter.WORKERS[number] = worker
+    assert [worker.region for worker in made] == [0, 1, 2]
+    assert memory.processes() == [(region, os.getpid()) for region in range(3)]
+    del arbiter.WORKERS[1]
+    server.give_region(arbiter, made[1])
+    assert made[1].region == 1
 
 
 def test_the_servers_options_are_known_to_gunicorn():

@@ -213,7 +213,7 @@ def test_what_nobody_foresaw_is_tried_again_and_says_nothing_of_the_mail(order, 
 # --- Tries -------------------------------------------------------------------------------------------
 
 
-def test_tries_lie_further_and_further_apart_and_end(order, outcomes, invitation):
+def test_tries_lie_further_and_further_apart_and_end(order, outcomes, invitation, caplog):
     order()
     outcomes += [Outcome("No.")] * 9
     waits = []
@@ -227,6 +227,9 @@ def test_tries_lie_further_and_further_apart_and_end(order, outcomes, invitation
     assert (row.state, row.to, row.body, row.trouble) == ("failed", "", "", "No.")
     assert not [line for line in timeline(invitation) if line.kind == "not_sent"], "its own line says so"
     assert kinds() == ["delivery.failed"]
+    lines = [record.message for record in caplog.records if record.name == "invitations.outbox"]
+    assert lines[0] == f"Delivery {row.public_id} (mail), try 1: No. It is tried again later."
+    assert lines[-1] == f"Delivery {row.public_id} (mail), try 6: No. It is given up."
     told = {one.says for one in self_check.run() if one.topic == "Outbox"}
     assert any("given up" in says and "No." in says for says in told)
 

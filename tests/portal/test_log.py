@@ -14,7 +14,7 @@ from portal import log
 from portal.log import Console, Json, Redact, Text
 
 HIDDEN = "Kq3hiddenhiddenhidden"
-FIELDS = {"time", "log", "level", "logger", "message", "request", "process"}
+FIELDS = {"time", "log", "level", "logger", "message", "request", "process", "thread"}
 
 
 def logger_with(formatter):

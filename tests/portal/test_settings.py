@@ -72,6 +72,19 @@ WRONG = [
     ("EMAIL_URL", "smtp://user:hunter2@mail.example.org:port"),
     ("EMAIL_FROM", "nobody in particular"),
     ("SMTP_TIMEOUT", "0"),
+    ("METRICS_TOKEN", "too-short"),
+    ("METRICS_TOKEN", "sixteen-characters-\u00fc"),
+    ("METRICS_TOKEN_FILE", "/nothing/here"),
+    ("SENTRY_DSN", "sentry.example.org/1"),
+    ("SENTRY_DSN", "https://sentry.example.org/1"),
+    ("SENTRY_DSN", "https://hunter2@sentry.example.org/"),
+    ("SENTRY_DSN", "https://hunter2@sentry.example.org/one"),
+    ("SENTRY_DSN", "https://hunter2@[bad/1"),
+    ("SENTRY_DSN", "https://hunter2@sentry.example.org:port/1"),
+    ("SENTRY_DSN", "https://hunter2@sentry.example.org/1?verify=0"),
+    ("SENTRY_DSN", "http://hunter2@sentry.example.org/1"),
+    ("SENTRY_CA_FILE", "/nothing/here"),
+    ("SENTRY_PROXY_URL", "socks5://proxy.example.org"),
     ("WEBHOOK_PRIVATE_HOSTS", "10.0.0.0/33"),
     ("WEBHOOK_PRIVATE_HOSTS", "https://chat.example.org"),
     ("WEBHOOK_PRIVATE_HOSTS", "*"),
@@ -135,13 +148,18 @@ def test_an_empty_variable_is_one_that_is_not_set():
     assert bare == empty == blank
 
 
-@pytest.mark.parametrize("name", ["SECRET_KEY", "GETSCREEN_API_KEY", "DATABASE_URL", "EMAIL_URL"])
+FROM_FILES = ["SECRET_KEY", "GETSCREEN_API_KEY", "DATABASE_URL", "EMAIL_URL", "METRICS_TOKEN", "SENTRY_DSN"]
+
+
+@pytest.mark.parametrize("name", FROM_FILES)
 def test_secrets_come_from_files_as_well_stripped(tmp_path, name):
     value = {
         "SECRET_KEY": KEY[::-1],
         "GETSCREEN_API_KEY": "test-key-not-real",
         "DATABASE_URL": "postgres://portal@db:5433/other",
         "EMAIL_URL": "smtp://mail.example.org:2525",
+        "METRICS_TOKEN": "only-for-this-test",
+        "SENTRY_DSN": "https://key@sentry.example.org/1",
     }[name]
     file = tmp_path / "secret"
     file.write_text(f"{value}\r\n\n", encoding="utf-8")

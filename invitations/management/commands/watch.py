@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 from invitations.courier import Courier
 from invitations.management.commands.serve import begin, refuse_unmigrated
 from invitations.watcher import Watcher
-from portal import log
+from portal import log, reports
 from portal.audit import lines, program
 from portal.audit.forwarding import Forwarder
 
@@ -27,6 +27,7 @@ class Command(BaseCommand):
         refuse_unmigrated()
         self.check()
         begin()
+        reports.begin()
         watcher, forwarder, courier = Watcher(), Forwarder(), Courier()
 
         def stop(signum: int, frame: FrameType | None) -> None:
@@ -40,3 +41,4 @@ class Command(BaseCommand):
         program.stopped()
         forwarder.stop()
         courier.stop()
+        reports.end()

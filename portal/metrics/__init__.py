@@ -1,0 +1,1 @@
+"""The numbers at /metrics: what the processes here have counted, and what the database says."""
