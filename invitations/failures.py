@@ -32,6 +32,7 @@ from portal.getscreen.errors import (
     QuotaExhausted,
     Unavailable,
 )
+from portal.outage import NO_CONNECTION, is_database_away
 
 logger = logging.getLogger(__name__)
 
@@ -171,6 +172,8 @@ class FailurePages:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        if isinstance(exception, NO_CONNECTION) and not isinstance(exception, Unrecorded) and is_database_away():
+            return None  # what a page of ours needs is there as well: `portal.views.server_error` needs nothing
         if isinstance(exception, DatabaseError):
             exception = log_trouble(exception) or exception
         if not isinstance(exception, Failing):
