@@ -48,9 +48,11 @@ class Watcher:
     def start(self) -> None:
         self.thread.start()
 
-    def stop(self, timeout: float = 10.0) -> None:
-        """Ask the loop to end and wait for it; it gives the lease back."""
+    def ask(self) -> None:
+        """Ask the loop to end; it gives the lease back."""
         self.stopping.set()
+
+    def join(self, timeout: float) -> None:
         if self.thread.is_alive():
             self.thread.join(timeout)
 

@@ -104,7 +104,8 @@ def test_without_an_address_nothing_happens(db, sender, settings):
     assert lag() is None
     forwarder = Forwarder()
     forwarder.start()
-    forwarder.stop()
+    forwarder.ask()
+    forwarder.join(1)
     assert not forwarder.thread.is_alive()
 
 

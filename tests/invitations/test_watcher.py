@@ -155,7 +155,8 @@ def test_the_watcher_thread_ends_when_told(vendor, db, monkeypatch):
     monkeypatch.setattr(watcher, "tick", lambda: ticks.append(watcher.stopping.set()))
     monkeypatch.setattr(watcher.lease, "release", lambda: None)
     watcher.start()
-    watcher.stop()
+    watcher.ask()
+    watcher.join(10)
     assert ticks
     assert not watcher.thread.is_alive()
 
