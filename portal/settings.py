@@ -211,6 +211,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "portal.health.HealthProbes",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "portal.releases.OtherRelease",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "portal.languages.Language",
     "django.middleware.common.CommonMiddleware",
