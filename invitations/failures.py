@@ -32,7 +32,7 @@ from portal.getscreen.errors import (
     QuotaExhausted,
     Unavailable,
 )
-from portal.outage import NO_CONNECTION, is_database_away
+from portal.outage import is_outage
 
 logger = logging.getLogger(__name__)
 
@@ -172,7 +172,7 @@ class FailurePages:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        if isinstance(exception, NO_CONNECTION) and not isinstance(exception, Unrecorded) and is_database_away():
+        if is_outage(exception) and not isinstance(exception, Unrecorded):
             return None  # what a page of ours needs is there as well: `portal.views.server_error` needs nothing
         if isinstance(exception, DatabaseError):
             exception = log_trouble(exception) or exception

@@ -1,22 +1,19 @@
-"""Whether the database is there at all: its server restarts, fails over, or has ended our connection.
+"""Whether an error means that the database is not there: its server restarts, fails over, or has ended our connection.
 
 Knows nothing of what a page says then.
 """
 
 from __future__ import annotations
 
-from django.db import DatabaseError, InterfaceError, OperationalError, connection
+# What PostgreSQL says then: connection exceptions, shutdowns and starts, no room for a further connection, and the end
+# of a transaction that was silent for too long.
+STATES = ("08", "57P", "53300", "25P03")
 
-NO_CONNECTION = (OperationalError, InterfaceError)  # what that can look like, among other things
 
-
-def is_database_away() -> bool:
-    """Say whether this thread's connection is of no use any more. The next request opens another."""
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-    except NO_CONNECTION:
-        return True
-    except DatabaseError:  # it answers, and only refuses this
-        pass
+def is_outage(error: BaseException | None) -> bool:
+    """Say so by the driver's error behind Django's and ours. Asking the database would answer for a later moment."""
+    while error is not None:
+        if hasattr(error, "sqlstate"):  # the driver's own; without a state the server never came to say one
+            return error.sqlstate is None or str(error.sqlstate).startswith(STATES)
+        error = error.__cause__
     return False

@@ -14,7 +14,7 @@ from portal.accounts.access import NotVisible
 from portal.audit import strangers
 from portal.languages import translated
 from portal.middleware import SAFE_METHODS, is_part, page_to_return_to
-from portal.outage import NO_CONNECTION, is_database_away
+from portal.outage import is_outage
 
 logger = logging.getLogger(__name__)
 AGAIN_IN = 5  # seconds
@@ -68,7 +68,7 @@ def database_away(request: HttpRequest) -> HttpResponse:
 @requires_csrf_token
 def server_error(request: HttpRequest) -> HttpResponse:
     """Render without a request, a database or a session: any of them may be what is broken."""
-    if isinstance(sys.exception(), NO_CONNECTION) and is_database_away():
+    if is_outage(sys.exception()):
         return database_away(request)
     reference = getattr(request, "reference", "")
     return HttpResponse(get_template("500.html").render({"reference": reference}), status=500)
