@@ -1,4 +1,4 @@
-"""A small proxy before several replicas: in turns, with health checks and connections that are kept, as real ones do it.
+"""A small proxy before several replicas: in turns, with health checks and kept connections, as real ones do it.
 
 It asks another replica only where a connection is refused, when nothing was sent. What fails later fails for the
 client too (502): so every request that a replica lets down is seen.
@@ -31,8 +31,10 @@ class Backend:
 
     def look(self) -> None:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=2) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=30) as answer:
                 self.is_up = answer.status == 200
+        except TimeoutError:
+            pass  # slow on a busy machine
         except OSError:
             self.is_up = False
 
@@ -131,8 +133,8 @@ class Balancer(ThreadingHTTPServer):
         self._turns = itertools.count()
 
     def turn(self) -> list[Backend]:
-        """Return those that are up, another one first each time."""
-        up = [backend for backend in self.backends if backend.is_up]
+        """Return those that are up, another one first each time. If none is, all are worth a try."""
+        up = [backend for backend in self.backends if backend.is_up] or self.backends
         first = next(self._turns) % len(up) if up else 0
         return up[first:] + up[:first]
 

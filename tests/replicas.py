@@ -211,7 +211,7 @@ class Work:
         began = time.monotonic()
         try:
             answer = ask()
-            status, says = answer.status_code, answer.text[:3000] if answer.status_code >= 500 else ""
+            status, says = answer.status_code, answer.text if answer.status_code >= 500 else ""
         except requests.RequestException as error:
             status, says = 0, type(error).__name__
         result = Result(began, what, status, says, time.monotonic() - began)
