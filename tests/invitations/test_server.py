@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import socket
 import time
 from types import SimpleNamespace
@@ -128,6 +130,28 @@ def test_who_stands_at_the_door_is_taken_in_and_nobody_else():
             socket.create_connection(address)
         for each in (*clients, *worker.taken):
             each.close()
+
+
+def test_a_worker_shuts_its_door_only_if_it_stops_for_good(monkeypatch):
+    shut = []
+    monkeypatch.setattr(Worker, "shut_door", lambda self: shut.append(True))
+    worker = Worker.__new__(Worker)
+    worker.sockets, worker._accepting, worker.alive = [], True, True
+    worker.set_accept_enabled(False)  # as many as it can carry
+    assert shut == []
+    worker.alive = False
+    worker.set_accept_enabled(False)
+    assert shut == [True]
+
+
+def test_a_worker_without_the_process_that_started_it_leaves_as_if_it_was_asked_to():
+    worker = Worker.__new__(Worker)
+    worker.alive, worker.ppid = True, os.getppid()
+    worker.log = logging.getLogger("test")
+    assert worker.is_parent_alive()
+    worker.ppid = -1
+    assert not worker.is_parent_alive()
+    assert not worker.alive
 
 
 def test_a_worker_that_was_told_to_end_before_it_could_hear_ends(stage):
