@@ -21,6 +21,7 @@ from invitations.models import Snapshot
 from portal.accounts import sessions
 from portal.audit import tending
 from portal.getscreen import configured
+from portal.outage import is_outage
 
 logger = logging.getLogger(__name__)
 
@@ -43,14 +44,17 @@ class Watcher:
         self.sessions_due = tending.Due(TIDY_EVERY)
         self.escalator = Escalator()
         self.snapshot: Snapshot | None = None  # as the last tick has left it
+        self.is_cut_off = False  # from the database
         self.orphans_due = tending.Due(ORPHANS_EVERY)
 
     def start(self) -> None:
         self.thread.start()
 
-    def stop(self, timeout: float = 10.0) -> None:
-        """Ask the loop to end and wait for it; it gives the lease back."""
+    def ask(self) -> None:
+        """Ask the loop to end; it gives the lease back."""
         self.stopping.set()
+
+    def join(self, timeout: float) -> None:
         if self.thread.is_alive():
             self.thread.join(timeout)
 
@@ -82,8 +86,17 @@ class Watcher:
         for step in (close_old_connections, *steps):
             try:
                 step()
-            except Exception:
+            except Exception as error:
+                if is_outage(error):
+                    self.tell_outage()
+                    return  # what follows needs the database as well
                 logger.exception("A round of the watcher failed")
+        self.is_cut_off = False
+
+    def tell_outage(self) -> None:
+        if not self.is_cut_off:
+            logger.warning("The watcher cannot reach the database, and tries again")
+        self.is_cut_off = True
 
     def recover(self) -> None:
         now = time.monotonic()
@@ -135,7 +148,10 @@ class Watcher:
         try:
             self.snapshot = Snapshot.load()
             left = rhythm.seconds_left(self.snapshot, timezone.now())
-        except Exception:
+        except Exception as error:
+            if is_outage(error):
+                self.tell_outage()
+                return third
             logger.exception("The watcher could not read when the next round is due")
             return third
         return min(third, left) if left > 0 else third

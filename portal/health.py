@@ -19,6 +19,9 @@ from django.utils import timezone
 from portal import audit
 from portal.audit import forwarding, triggers
 from portal.audit.models import Standing
+from portal.stopping import stage
+
+STOPPING = "stopping"  # so that a proxy sends nobody here any more; who comes is answered
 
 
 class HealthProbes:
@@ -46,7 +49,7 @@ def readyz(request: HttpRequest) -> JsonResponse:
     """Say whether the database, its migrations and the audit log are in order, and what lags behind."""
     ages: dict[str, int | None] = dict.fromkeys(AGES)
     try:
-        problem = database_problem()
+        problem = STOPPING if stage.is_leaving else database_problem()
         if not problem:
             ages = {name: age() for name, age in AGES.items()}
     except (AnyDatabaseError, ImproperlyConfigured):

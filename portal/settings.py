@@ -129,6 +129,8 @@ try:
     TRUSTED_PROXIES = [ipaddress.ip_network(entry, strict=False) for entry in words("TRUSTED_PROXIES", [])]
 except ValueError as error:
     raise ImproperlyConfigured(f"TRUSTED_PROXIES: {error}") from None
+# How long `serve` goes on answering after SIGTERM, with 503 on /readyz, so that a proxy can turn away from it first.
+DRAIN_SECONDS = number("DRAIN_SECONDS", 0, least=0, most=300)
 
 # --- Getscreen -------------------------------------------------------------------------------------
 
@@ -211,6 +213,7 @@ MIDDLEWARE = [
     "portal.health.HealthProbes",
     "portal.metrics.page.Metrics",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "portal.releases.OtherRelease",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "portal.languages.Language",
     "django.middleware.common.CommonMiddleware",
@@ -259,6 +262,11 @@ if DATABASES["default"]["ENGINE"] not in ("django.db.backends.sqlite3", "django.
 # The role that a migration gives its rights to, where another one owns the tables.
 DATABASE_RUNTIME_ROLE = ownership.runtime_role
 DATABASES["default"].update(ATOMIC_REQUESTS=False, CONN_MAX_AGE=None, CONN_HEALTH_CHECKS=True)
+if DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
+    # A server that has vanished without a word is noticed within seconds; by themselves sockets wait for many minutes.
+    found = {"connect_timeout": 5, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
+    found |= {"tcp_user_timeout": 20_000}  # milliseconds
+    DATABASES["default"]["OPTIONS"] = found | DATABASES["default"].get("OPTIONS", {})
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # FULL makes a committed audit entry survive a crash of the machine; IMMEDIATE avoids lock upgrades.
     DATABASES["default"]["OPTIONS"] = {

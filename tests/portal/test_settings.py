@@ -52,6 +52,8 @@ WRONG = [
     ("TRUSTED_PROXIES", "10.0.0.1, proxy.example.org"),
     ("GETSCREEN_LINK_HOSTS", "*"),
     ("GETSCREEN_LINK_HOSTS", "https://getscreen.me"),
+    ("DRAIN_SECONDS", "301"),
+    ("DRAIN_SECONDS", "-1"),
     ("POLL_SECONDS", "0"),
     ("POLL_SECONDS", "61"),
     ("POLL_SECONDS", "-3"),
