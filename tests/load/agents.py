@@ -55,7 +55,9 @@ class Person(FastHttpUser):
         answer = self.client.request(method, path, headers=headers, allow_redirects=False, name=path, **more)
         seconds = time.time() - began
         if answer.status_code not in names:
-            failures[f"{method} {re.sub('/[A-Za-z0-9_-]{16,}/', '/…/', path)}: {answer.status_code or answer.error!r}"] += 1
+            failures[
+                f"{method} {re.sub('/[A-Za-z0-9_-]{16,}/', '/…/', path)}: {answer.status_code or answer.error!r}"
+            ] += 1
         elif BEGIN <= began < END:
             times[names[answer.status_code]].append(seconds)
         return answer
@@ -94,9 +96,7 @@ class Agent(Person):
         if not self.next:
             return self.open_board()
         headers = {"HX-Request": "true", "HX-PTag": self.tag, "X-Release": self.release}
-        answer = self.ask(
-            "GET", self.path, {304: "poll, nothing new", 200: "poll, a changed board"}, headers=headers
-        )
+        answer = self.ask("GET", self.path, {304: "poll, nothing new", 200: "poll, a changed board"}, headers=headers)
         said = answer.headers or {}
         self.tag = said.get("HX-PTag", self.tag)
         self.next = float(said.get("X-Poll-In", 3.0)) + random.random() * SPREAD

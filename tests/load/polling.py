@@ -106,7 +106,9 @@ def describe(table: Table, polled: Polled, p95: float | None, p99: float | None)
     table.add("lists asked of the vendor", str(polled.lists), ratio, "", "", "", met=polled.lists <= most)
     describe_processes(table, polled)
     goals = " and ".join(f"{name} {limit * 1000:.0f} ms" for name, limit in (("p95", p95), ("p99", p99)) if limit)
-    table.notes.append(f"Goal of each kind of poll: {goals}. {polled.changes} changes; failures: {seen.failures or 'none'}.")
+    table.notes.append(
+        f"Goal of each kind of poll: {goals}. {polled.changes} changes; failures: {seen.failures or 'none'}."
+    )
 
 
 def describe_processes(table: Table, polled: Polled) -> None:
@@ -130,7 +132,14 @@ def describe_processes(table: Table, polled: Polled) -> None:
         )
     polls = polled.seen.count("poll")
     whole = sum(last.processor) - sum(first.processor)
-    table.add("processor per answered poll", f"{1_000 * whole / lasted * polled.seconds / max(1, polls):.2f} ms", "", "", "", "")
+    table.add(
+        "processor per answered poll",
+        f"{1_000 * whole / lasted * polled.seconds / max(1, polls):.2f} ms",
+        "",
+        "",
+        "",
+        "",
+    )
     if polled.seen.cpu is not None:
         table.add("locust itself", f"{polled.seen.cpu / polled.seconds:.0%} of a core", "", "", "", "")
     table.add("workers lost", "0" if polled.watch.is_whole() else "some", "", "", "", "", met=polled.watch.is_whole())
