@@ -7,6 +7,7 @@ mails and call webhooks. Nothing is written to an access log: addresses of enrol
 from __future__ import annotations
 
 import os
+import resource
 from typing import Any
 
 from django.db import connections
@@ -21,6 +22,7 @@ from portal.audit.forwarding import Forwarder
 # Longer than the longest vendor call (12 s) with its look-back and waits for the database.
 WORKER_TIMEOUT = 60
 GRACE = 30
+MOST_FILES = 8_192  # systems let a process have a thousand unless it asks
 
 
 class Logger(GunicornLogger):  # type: ignore[misc]
@@ -41,12 +43,14 @@ class Server(BaseApplication):  # type: ignore[misc]
             "bind": bind,
             "workers": workers,
             "threads": threads,
-            "worker_class": "gthread",
+            "worker_class": "invitations.connections.Worker",
+            "worker_connections": max(100, open_files() - 200),
             "timeout": WORKER_TIMEOUT,
             "graceful_timeout": GRACE,
             "keepalive": 5,
             "control_socket_disable": True,
             "worker_tmp_dir": "/dev/shm" if os.access("/dev/shm", os.W_OK) else None,  # noqa: S108  # nosec B108
+            "sendfile": False,  # what is sent past the worker's own buffer would overtake it
             "limit_request_line": 8190,
             "loglevel": "warning",
             "logger_class": Logger,
@@ -72,6 +76,15 @@ class Server(BaseApplication):  # type: ignore[misc]
     def run(self) -> None:
         connections.close_all()  # a database connection must not cross the fork into the workers
         super().run()
+
+
+def open_files() -> int:
+    """Let this process and its workers have as many open files as they may, each connection is one; return how many."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return max(soft, wanted)
 
 
 def start_watcher(worker: Any) -> None:
