@@ -211,7 +211,7 @@ class Board:
     def fragment(self) -> str:
         """The answer to a poll: the polled element, and before it what changes with it elsewhere on the page.
 
-        That is the same for everybody with this tag as well, but for the time of the last good list, which a tag leaves out.
+        That is the same for everybody with this tag as well, but for the time of the last good list, which no tag has.
         """
         return surroundings.get((self.tag, self.snapshot.good_at), lambda: self.render("around")) + self.html
 

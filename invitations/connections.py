@@ -80,7 +80,7 @@ class Line(socket.socket):
             raise ConnectionResetError(errno.ECONNRESET, "The client took too long.") from None
 
     def sendall(self, data: Any, flags: int = 0) -> None:
-        """Send or keep all of it. Raises ConnectionResetError where there is too much of it for who reads too slowly."""
+        """Send or keep all of it. Raises ConnectionResetError where too much is left for who reads too slowly."""
         self.unsent.append(memoryview(bytes(data)))
         self.hold(len(data))
         self.push()
@@ -284,7 +284,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             conn.close()
 
     def _cap_keepalive(self, deadline: float) -> None:
-        """Of a worker that stops: who has not said all by then is too late, as who says nothing on a kept connection."""
+        """Of a worker that stops: who has not said all by then is too late, as on a kept connection."""
         super()._cap_keepalive(deadline)
         for conn in self.pending_conns:
             conn.timeout = min(conn.timeout, deadline)

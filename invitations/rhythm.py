@@ -23,7 +23,7 @@ LONGEST_PAUSE = timedelta(minutes=6)  # beyond what the vendor can ask for: a cl
 
 
 class Presence:
-    """What one process knows of its browsers. Polls of several threads may be miscounted a little: it is an estimate."""
+    """What one process knows of its browsers. Threads may miscount polls a little: it is an estimate."""
 
     def __init__(self) -> None:
         self.seen_at: float | None = None

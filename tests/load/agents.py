@@ -34,6 +34,7 @@ times: dict[str, list[float]] = defaultdict(list)
 failures: Counter[str] = Counter()
 done: list[dict[str, Any]] = []
 used: list[float] = []
+finished: list[Any] = []
 
 
 class Person(FastHttpUser):
@@ -134,7 +135,7 @@ class Presser(Person):
         form |= {"csrfmiddlewaretoken": self.cookies["csrftoken"], "token": secrets.token_hex(16)}
         answer = self.ask("POST", path, {302: what, 303: what}, data=form)
         to = (answer.headers or {}).get("Location", "")
-        done.append({"what": what, "path": path, "status": answer.status_code, "to": to, "began": began})
+        done.append({"what": what, "path": path, "status": answer.status_code, "to": to, "took": time.time() - began})
         return done[-1]
 
 
@@ -152,12 +153,13 @@ class Doer(Presser):
     @task
     def act(self) -> None:
         if not self.acts:
-            gevent.sleep(1)
-            return self.wait_until_end()
+            finished.append(self)
+            if len(finished) == self.fixed_count:
+                self.environment.runner.quit()
+            raise StopUser
         after, what, path, name = self.acts.pop(0)
         gevent.sleep(max(0.0, BEGIN + after - time.time()))
         self.press(what, path, client_name=name)
-        return None
 
 
 class Busy(Presser):
@@ -170,7 +172,7 @@ class Busy(Presser):
     def work(self) -> None:
         gevent.sleep(random.random() * 2 * BREAK)
         self.wait_until_end()
-        made = self.press("create", "/invitations/new/", client_name=f"Guest {secrets.token_hex(3)}")
+        made = self.press("create", "/invitations/new/", client_name=f"Made {secrets.token_hex(6)}")
         if not made["to"]:
             return
         for what in ("connect", "close"):
