@@ -28,7 +28,7 @@ REST = 15  # for a thread that reads what is too large to be collected, or write
 LEAVING = 60  # for an answer to be taken
 FAREWELL = 2  # for a client to hang up, who would miss the end of the answer otherwise
 # All in bytes.
-HEAD = 64 * 1024  # beyond what the parser takes for a head
+HEAD = 128 * 1024  # longer ones are no browser's, and the parser would wait for their end
 LARGEST = 2 * 1024 * 1024  # more than the largest form, which has a logo in it
 KEPT = 1024 * 1024  # of one answer: a board of 200 rows is half of it
 ROOM = 64 * 1024 * 1024  # of all answers and requests in one process
@@ -88,6 +88,7 @@ class Line(socket.socket):
         while self.held > (KEPT if self.room.is_left else 0):
             left = give_up - time.monotonic()
             if left <= 0 or not select_writable(self, left):
+                self.forget()
                 raise ConnectionResetError(errno.ECONNRESET, "The client reads too slowly.")
             self.push()
 
@@ -108,9 +109,12 @@ class Line(socket.socket):
         self.held += more
         self.room.hold(more)
 
-    def close(self) -> None:
+    def forget(self) -> None:
         self.unsent.clear()
         self.hold(-self.held)
+
+    def close(self) -> None:
+        self.forget()
         super().close()
 
 
@@ -135,12 +139,15 @@ class Connection(TConn):  # type: ignore[misc]
         self.inbox += data
         self.sock.hold(len(data))
 
+    def has_no_end(self) -> bool:
+        return not self.wanted and len(self.inbox) > HEAD and self.inbox.find(b"\r\n\r\n", 0, HEAD) < 0
+
     def is_whole(self) -> bool:
         """Say whether a thread can read the request without waiting, or has to judge it as it is."""
         if not self.wanted:
             end = self.inbox.find(b"\r\n\r\n")
             if end < 0:
-                return len(self.inbox) > HEAD or not self.worker.room.is_left
+                return not self.worker.room.is_left
             body = body_of(bytes(self.inbox[: end + 2]))
             self.wanted = CHUNKS if body == CHUNKS else end + 4 + body
         if self.wanted == CHUNKS:
@@ -182,6 +189,11 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         self.sending: dict[Connection, float] = {}  # until when
         self.parting: dict[Connection, float] = {}
 
+    def run(self) -> None:
+        super().run()
+        for conn in (*self.parting, *self.sending, *self.pending_conns):
+            conn.close()
+
     def accept(self, listener: socket.socket) -> None:
         try:
             accepted, client = listener.accept()
@@ -217,6 +229,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         except OSError:
             data, conn.inbox = b"", bytearray()
         conn.take(data)
+        if conn.has_no_end():
+            data, conn.inbox = b"", bytearray()
         if data and not conn.is_whole():
             return
         self.poller.unregister(client)

@@ -42,6 +42,7 @@ half=$!
 failed=
 # shellcheck disable=SC2086,SC2046
 "$BIN/python" -m pytest -q --cov --cov-report= --ignore=tests/e2e --ignore=tests/test_processes.py \
+    --ignore=tests/test_load.py \
     $(printf -- '--ignore=%s ' $WALKS) "$@" || failed="SQLite"
 wait "$half" || failed="$failed PostgreSQL or every address"
 cat "$said"
@@ -49,7 +50,8 @@ cat "$said"
 COVERAGE_FILE=.coverage-browser "$BIN/python" -m pytest -q -p no:cacheprovider --cov --cov-report= \
     tests/e2e/test_[a-h]*.py "$@" >"$said" 2>&1 &
 half=$!
-"$BIN/python" -m pytest -q --cov --cov-append --cov-report= tests/e2e/test_[i-z]*.py tests/test_processes.py "$@" ||
+"$BIN/python" -m pytest -q --cov --cov-append --cov-report= tests/e2e/test_[i-z]*.py tests/test_processes.py \
+    tests/test_load.py "$@" ||
     failed="$failed browser"
 wait "$half" || failed="$failed browser"
 cat "$said"

@@ -1,7 +1,7 @@
 """Load and soak before `serve` as it is delivered: `make load`, or `python -m tests.load [PART …]`.
 
-Each part has its place in docs/batteries/load.txt, which is renewed when it has run, so that parts can be run one by one.
-All of them take about an hour and a quarter and need an idle machine. `--keep` writes to another file.
+Each part has its place in docs/batteries/load.txt, which is renewed when it has run: they can be run one by one. All of
+them take about an hour and a quarter and need an idle machine. `--keep` writes to another file.
 """
 
 from __future__ import annotations

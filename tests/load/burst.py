@@ -1,4 +1,4 @@
-"""Many people create and connect within seconds. The vendor's ledger says what happened; the portal must say the same."""
+"""Many people create and connect within seconds. The vendor's ledger says what happened; the portal must as well."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from portal.getscreen.simulator import Simulator
 from tests import chain
 from tests.benchmarks.load import percentile
-from tests.benchmarks.portal import INTERVAL, Portal, wait_for_list
+from tests.benchmarks.portal import Portal, wait_for_list
 from tests.benchmarks.report import Table, milliseconds
 from tests.load.locusts import Crowd, Seen, swarm
 from tests.load.site import served
@@ -18,6 +18,7 @@ from tests.load.site import served
 PEOPLE = 50
 LATENCY = 0.05  # seconds that the simulated vendor takes for each call
 CALLS = {"create": 1, "connect": 2}  # a connect looks before it asks for a link
+ARRIVE, SETTLE = 3.0, 3.0  # seconds
 PATIENCE = 60.0  # seconds more until whoever is not finished is stopped
 OVERHEAD = 0.15  # seconds at p95
 ALLOWED = "1000"  # per person: the policy's own limits, counted and not reached
@@ -63,9 +64,9 @@ def burst(
     for operation in ("create", "connect", "info"):
         simulator.fail(operation, "slow", times=None, seconds=LATENCY)
     before = Counter(effect.kind for effect in simulator.ledger.effects)
-    begin = time.time() + 5.0 + 2 * INTERVAL
+    begin = time.time() + ARRIVE + SETTLE
     crowd = Crowd(portal.url, portal.people(people), begin, begin + seconds + PATIENCE, agents=people, acts=acts)
-    with swarm(crowd, arrive=5.0) as seen:
+    with swarm(crowd, arrive=ARRIVE) as seen:
         pass
     simulator.clear()
     return seen, before

@@ -22,7 +22,7 @@ LEAVING = 20.0  # seconds that the last answers may take
 
 @dataclass
 class Crowd:
-    """Who is there, and when: `begin` and `end` are seconds since 1970; before `begin` everybody arrives and warms up."""
+    """Who is there, and when: `begin` and `end` are seconds since 1970; before that everybody arrives and warms up."""
 
     url: str
     cookies: list[dict[str, str]]

@@ -1,4 +1,4 @@
-"""People who poll while hundreds of others take their time: dripping, silent, reading a byte a second, keeping lines."""
+"""People who poll while hundreds of others take their time: dripping, silent, reading a byte a second."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def run(seconds: float = 120.0, counts: dict[str, int] = COUNTS) -> Table:
             were = dict(dawdlers.open)
     table = Table(
         "slow",
-        f"{PEOPLE} people poll {ROWS} rows for {seconds:.0f} s beside {sum(counts.values()):,} clients who take their time",
+        f"{PEOPLE} people poll {ROWS} rows for {seconds:.0f} s beside {sum(counts.values()):,} who take their time",
         f"no failure, p99 {P99 * 1_000:.0f} ms, one list per interval",
         ("What", "Count", "p50", "p95", "p99", "Longest"),
     )
