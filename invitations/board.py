@@ -94,7 +94,7 @@ class Waiting:
     needs: int
     joined: list[dict[str, Any]]
     urgent: list[dict[str, Any]]
-    given: dict[int, list[dict[str, Any]]]
+    given: dict[int | None, list[dict[str, Any]]]
 
 
 class Board:
@@ -252,7 +252,7 @@ class Board:
         joined = self.scope.filter(joined_at__isnull=False)
         anybody = joined.filter(of_kind("needs"))
         urgent = anybody.filter(urgency.urgent(self.policy, timezone.now()))
-        given: dict[int, list[dict[str, Any]]] = {}
+        given: dict[int | None, list[dict[str, Any]]] = {}
         for row in joined.filter(of_kind("taken"), assignment.CALLS_HOLDER).order_by("-joined_at"):
             given.setdefault(row.taken_by_id, []).append(called(row, "-given"))
         return Waiting(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import selectors
 import socket
 import threading
@@ -16,7 +17,7 @@ import pytest
 from gunicorn.config import Config
 from gunicorn.glogging import Logger
 
-from invitations import connections
+from invitations import connections, server
 from invitations.connections import Worker
 from tests.installation import wait_until
 
@@ -250,3 +251,16 @@ def test_a_stopping_worker_waits_for_no_silent_client(served):
     wait_until(lambda: served.worker.nr_conns == 2, seconds=5)
     served.stop()
     assert served.worker.nr_conns == 0
+
+
+@pytest.mark.parametrize(
+    ("soft", "hard", "expected"),
+    [(1_024, 500_000, 8_192), (1_024, 4_096, 4_096), (1_024, resource.RLIM_INFINITY, 8_192), (20_000, 20_000, 20_000)],
+)
+def test_the_server_asks_for_as_many_open_files_as_it_may_have(monkeypatch, soft, hard, expected):
+    asked: list[tuple[int, int]] = []
+    monkeypatch.setattr(resource, "getrlimit", lambda which: (soft, hard))
+    monkeypatch.setattr(resource, "setrlimit", lambda which, limits: asked.append(limits))
+    assert server.open_files() == expected
+    assert asked == ([] if soft == expected else [(expected, hard)])
+    assert server.Server(bind="127.0.0.1:0", workers=2, threads=8).cfg.worker_connections == expected - 200
