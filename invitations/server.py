@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import logging
 import os
+import resource
 import time
 from typing import Any
 
@@ -22,9 +23,9 @@ from django.db import connections
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter as GunicornArbiter
 from gunicorn.glogging import Logger as GunicornLogger
-from gunicorn.workers.gthread import ThreadWorker
 
 from invitations.background import Background
+from invitations.connections import Worker as PatientWorker
 from portal import reports
 from portal.audit import forwarding, program
 from portal.metrics import memory, traffic
@@ -38,6 +39,7 @@ IN_FLIGHT = 25  # seconds for requests in flight when the door is shut: a connec
 GRACE = 30  # seconds after which a worker that has not ended is killed
 YOUNG = 10.0  # seconds: a worker that ends earlier may have been about to end again and again
 LONGEST_REST = 30.0  # seconds before the next one is started
+MOST_FILES = 8_192  # systems let a process have a thousand unless it asks
 
 
 class Logger(GunicornLogger):  # type: ignore[misc]
@@ -50,7 +52,7 @@ class Logger(GunicornLogger):  # type: ignore[misc]
         self.error_log.propagate = True
 
 
-class Worker(ThreadWorker):  # type: ignore[misc]
+class Worker(PatientWorker):
     """A process that answers."""
 
     alive: bool
@@ -128,11 +130,13 @@ class Server(BaseApplication):  # type: ignore[misc]
             "workers": workers,
             "threads": threads,
             "worker_class": Worker,
+            "worker_connections": max(100, open_files() - 200),
             "timeout": WORKER_TIMEOUT,
             "graceful_timeout": GRACE,
             "keepalive": 5,
             "control_socket_disable": True,
             "worker_tmp_dir": "/dev/shm" if os.access("/dev/shm", os.W_OK) else None,  # noqa: S108  # nosec B108
+            "sendfile": False,  # what is sent past the worker's own buffer would overtake it
             "limit_request_line": 8190,
             "loglevel": "warning",
             "logger_class": Logger,
@@ -165,6 +169,15 @@ class Server(BaseApplication):  # type: ignore[misc]
         connections.close_all()  # a database connection must not cross the fork into the workers
         stage.share()
         Arbiter(self).run()
+
+
+def open_files() -> int:
+    """Let this process and its workers have as many open files as they may, each connection is one; return how many."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return max(soft, wanted)
 
 
 def expect(arbiter: Any, worker: Any) -> None:

@@ -46,7 +46,7 @@ half=$!
 failed=
 # shellcheck disable=SC2086,SC2046
 "$BIN/python" -m pytest -q --cov --cov-report= --ignore=tests/e2e --ignore=tests/test_processes.py \
-    --ignore=tests/test_replicas.py --ignore=tests/test_stopping.py \
+    --ignore=tests/test_replicas.py --ignore=tests/test_stopping.py --ignore=tests/test_load.py \
     $(printf -- '--ignore=%s ' $WALKS $MADE_UP) "$@" || failed="SQLite"
 "$BIN/python" -m pytest -q -p no:cacheprovider $MADE_UP "$@" || failed="$failed made-up input"
 wait "$half" || failed="$failed PostgreSQL or every address"
@@ -56,7 +56,7 @@ COVERAGE_FILE=.coverage-browser "$BIN/python" -m pytest -q -p no:cacheprovider -
     tests/e2e/test_[a-h]*.py "$@" >"$said" 2>&1 &
 half=$!
 "$BIN/python" -m pytest -q --cov --cov-append --cov-report= tests/e2e/test_[i-z]*.py tests/test_processes.py \
-    tests/test_replicas.py tests/test_stopping.py "$@" ||
+    tests/test_replicas.py tests/test_stopping.py tests/test_load.py "$@" ||
     failed="$failed browser"
 wait "$half" || failed="$failed browser"
 cat "$said"
