@@ -40,6 +40,10 @@ for name in (
     "SYSLOG_URL",
     "SYSLOG_CA_FILE",
     "AUDIT_CHECKPOINT_DIR",
+    "BACKUP_DIR",
+    "BACKUP_HOURS",
+    "BACKUP_KEEP_DAYS",
+    "BACKUP_KEEP_WEEKS",
 ):
     os.environ.pop(name, None)
 
