@@ -65,8 +65,8 @@ def people() -> dict[str, User]:
 def work(simulator: Simulator, mika: User, joss: User) -> None:
     """Invite, let clients come, connect, note, claim, close, and leave some of it open."""
     made = [
-        actions.create(by=mika if number % 2 else joss, client_name=f"Client {number}", ticket=f"HD-{number}", note="VPN")
-        for number in range(1, 9)
+        actions.create(by=person, client_name=f"Client {number}", ticket=f"HD-{number}", note="VPN")
+        for number, person in enumerate((mika, joss) * 4, start=1)
     ]
     for number, invitation in enumerate(made):
         if number < 5:

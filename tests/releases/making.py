@@ -39,7 +39,11 @@ def environment(folder: Path, url: str) -> dict[str, str]:
 
 
 def fill(known: dict[str, str]) -> None:
-    for command in (["manage.py", "migrate", "-v0"], ["-m", "tests.releases.filling"], ["manage.py", "audit_checkpoint"]):
+    for command in (
+        ["manage.py", "migrate", "-v0"],
+        ["-m", "tests.releases.filling"],
+        ["manage.py", "audit_checkpoint"],
+    ):
         subprocess.run([sys.executable, *command], cwd=ROOT, env=known, check=True)
 
 
