@@ -58,11 +58,14 @@ def version_of(place: str) -> int:
 
 
 def command(program: str, options: list[str], *, names_database: bool = False) -> tuple[list[str], dict[str, str]]:
-    """Return arguments and environment for a program that works on our database; the password is in the latter."""
+    """Return arguments and environment for a program that works on our database; the password is in the latter.
+
+    Nothing of the portal's own environment is: it may hold the other keys.
+    """
     arguments, secrets = DatabaseClient.settings_to_cmd_args_env(connection.settings_dict, [])
     where, database = arguments[1:-1], arguments[-1]
     last = ["--dbname", database] if names_database else [database]
-    return [program, "--no-password", *options, *where, *last], {**os.environ, **(secrets or {})}
+    return [program, "--no-password", *options, *where, *last], {"PATH": os.defpath, **(secrets or {})}
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import io
 from collections import namedtuple
 from ipaddress import ip_network
+from types import SimpleNamespace
 
 import pytest
 from allauth.mfa.models import Authenticator
@@ -164,8 +165,8 @@ def test_a_full_disk(settings, tmp_path, monkeypatch):
         monkeypatch.setattr(self_check.shutil, "disk_usage", lambda path: usage(9, 9, free))
         return [state for state, *_ in self_check.look_at_space(self_check.Circumstances(None, calls=False))]
 
-    assert outcomes(5_000_000_000) == ["ok", "unknown"]
-    assert outcomes(9) == ["wrong", "unknown"]
+    assert outcomes(5_000_000_000) == ["ok"]
+    assert outcomes(9) == ["wrong"]
 
 
 def test_a_bare_address_takes_no_passkeys(settings, db):
@@ -190,6 +191,37 @@ def test_the_command_says_it_all_and_how_it_ends(vendor, db, make_person, look):
     assert "      → Run `manage.py create_admin`." in out.getvalue()
     make_person("one", roles.ADMINISTRATOR)
     call_command("self_check", offline=True, stdout=out)
+
+
+@pytest.mark.parametrize(
+    ("folder", "hours", "trouble", "expected"),
+    [
+        (False, None, "", ["unknown"]),
+        (False, 5, "", ["unknown"]),
+        (True, None, "", ["wrong"]),
+        (True, 5, "", ["ok"]),
+        (True, 27, "", ["wrong"]),
+        (True, 5, "No space left", ["wrong"]),
+    ],
+)
+def test_how_old_the_last_backup_is(folder, hours, trouble, expected, db, settings, monkeypatch, tmp_path):
+    settings.BACKUP_DIR = tmp_path if folder else None
+    monkeypatch.setattr(self_check.schedule, "hours_since_backup", lambda: hours)
+    monkeypatch.setattr(self_check.schedule, "last_failure", lambda: trouble)
+    assert states("Backups") == expected
+    assert not trouble or trouble in str(found("Backups"))
+
+
+def test_backups_on_the_disk_of_the_database_are_unwise(db, settings, monkeypatch, tmp_path):
+    settings.BACKUP_DIR = tmp_path
+    monkeypatch.setattr(
+        self_check, "connection", SimpleNamespace(vendor="sqlite", settings_dict={"NAME": tmp_path / "x"})
+    )
+    assert not self_check.is_on_disk_of_database(tmp_path)
+    (tmp_path / "x").touch()
+    assert self_check.is_on_disk_of_database(tmp_path)
+    monkeypatch.setattr(self_check, "is_on_disk_of_database", lambda _: True)
+    assert "unwise" in [state for state, *_ in self_check.look_at_backups(self_check.Circumstances(None, False))]
 
 
 def test_the_command_says_what_to_do_about_a_database_that_is_not_prepared(db, monkeypatch):
