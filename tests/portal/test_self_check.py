@@ -229,7 +229,7 @@ def test_the_command_says_what_to_do_about_a_database_that_is_not_prepared(db, m
         raise OperationalError("no such table: audit_standing\nLINE 1: SELECT")
 
     monkeypatch.setattr(self_check, "run", run)
-    with pytest.raises(CommandError, match=r"\(no such table: audit_standing\).*manage.py migrate"):
+    with pytest.raises(CommandError, match=r"\(no such table: audit_standing\).*manage.py upgrade"):
         call_command("self_check", stdout=io.StringIO())
 
 

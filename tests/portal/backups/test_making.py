@@ -90,7 +90,7 @@ def test_what_is_written_meanwhile_is_not_in_it_and_is_not_stopped(helpdesk, pla
     assert Event.objects.get(seq=backup.manifest.events + 1).kind == "signout"
 
 
-@pytest.mark.parametrize("what", ["no file", "no zip", "cut off", "a byte", "a manifest", "another form"])
+@pytest.mark.parametrize("what", ["no file", "no zip", "cut off", "other bytes", "a manifest", "another form"])
 def test_a_damaged_file_is_told(helpdesk, place, what):
     file = made(place / "b").file
     content = file.read_bytes()
@@ -100,9 +100,9 @@ def test_a_damaged_file_is_told(helpdesk, place, what):
         file.write_bytes(b"nothing")
     elif what == "cut off":
         file.write_bytes(content[: len(content) // 2])
-    elif what == "a byte":
-        middle = len(content) // 3
-        file.write_bytes(content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :])
+    elif what == "other bytes":
+        middle, end = len(content) // 3, len(content) // 3 + 64  # of one alone its neighbours may take the place
+        file.write_bytes(content[:middle] + bytes(byte ^ 0x55 for byte in content[middle:end]) + content[end:])
     else:
         other_form = archive.open_backup(file).raw.replace(b'"format": 1', b'"format": 9')
         again(file, b"[]" if what == "a manifest" else other_form)
