@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -34,7 +33,7 @@ from portal.accounts import openid, seeds
 from portal.accounts.models import User, administrators
 from portal.audit import forwarding, triggers, verdicts
 from portal.audit.models import Standing
-from portal.backups import schedule
+from portal.backups import keeping, schedule
 from portal.checks import is_dangerous, outspoken
 from portal.getscreen import configured
 from portal.getscreen.errors import GetscreenError
@@ -373,16 +372,8 @@ def look_at_backups(here: Circumstances) -> Outcomes:
         yield WRONG, says, _("Look at the log of `serve` or `watch`, and run `manage.py backup`.")
     elif not trouble:
         yield OK, says
-    if folder is not None and is_on_disk_of_database(folder):
+    if folder is not None and keeping.is_on_disk_of_database(folder):
         yield UNWISE, _("The backups are on the disk of the database."), _("Set BACKUP_DIR to a folder on another one.")
-
-
-def is_on_disk_of_database(folder: Path) -> bool:
-    if connection.vendor != "sqlite":
-        return False
-    with suppress(OSError):
-        return folder.stat().st_dev == Path(str(connection.settings_dict["NAME"])).stat().st_dev
-    return False
 
 
 def look_at_name(here: Circumstances) -> Outcomes:

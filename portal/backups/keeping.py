@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
+from django.db import connection
 from django.utils import timezone
 
 NAME = re.compile(r"portal-(\d{8}T\d{6}Z)\.backup\.zip")
@@ -47,6 +49,15 @@ def remove_old(folder: Path) -> list[Path]:
     for file in gone:
         file.unlink(missing_ok=True)
     return gone
+
+
+def is_on_disk_of_database(folder: Path) -> bool:
+    """Say whether what destroys SQLite's disk destroys the backups as well."""
+    if connection.vendor != "sqlite":
+        return False
+    with suppress(OSError):
+        return folder.stat().st_dev == Path(str(connection.settings_dict["NAME"])).stat().st_dev
+    return False
 
 
 def to_keep(times: Iterable[datetime], *, days: int, weeks: int) -> set[datetime]:

@@ -36,7 +36,7 @@ def upgrade(*, folder: Path | None, say: Say) -> None:
             if schema.tables() and not schema.is_unused():
                 back_up(folder, say)
             say(f"Applying {len(waiting)} migrations.")
-            call_command("migrate", interactive=False, verbosity=0)
+            migrate(say)
         elif undone := schema.left_undone():
             finish(undone, say)
         else:
@@ -66,10 +66,16 @@ def back_up(folder: Path | None, say: Say) -> None:
         say(f"Backup: {made[0]}")
 
 
+def migrate(say: Say) -> None:
+    """Migrate while nobody makes a backup: what is read cannot be changed, and everybody would wait for both."""
+    with locks.held("backup", notice=lambda: say("A backup is being made. Waiting for its end.")):
+        call_command("migrate", interactive=False, verbosity=0)
+
+
 def finish(undone: list[str], say: Say) -> None:
     """Do what follows the last migration again. Missing triggers are told in the log: nobody knows who removed them."""
     say(f"Finishing what was interrupted or removed: {', '.join(undone)}.")
     wrong = triggers.missing(connection)
-    call_command("migrate", interactive=False, verbosity=0)
+    migrate(say)
     if wrong:
         audit.record("audit.triggers", result=Result.OK, facts={"names": wrong})

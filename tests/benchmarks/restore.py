@@ -1,7 +1,7 @@
 """A million events backed up and restored: `python -m tests.benchmarks.restore [LOG] [sqlite|postgresql]`.
 
-LOG is a database of `audit_log`; without one it is made. For PostgreSQL its people and its log are copied to a server of
-our own, which writes through to the disk.
+LOG is a database of `audit_log`; without one it is made. For PostgreSQL its log is copied to a server of our own, which
+writes through to the disk.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from portal import self_check
 from portal.accounts import roles
 from portal.audit import triggers
 from portal.audit.models import Standing
+from portal.backups import keeping
 from portal.getscreen.types import Secret
 from tests.accounts.second_steps import give_app, give_codes
 
@@ -217,10 +218,10 @@ def test_backups_on_the_disk_of_the_database_are_unwise(db, settings, monkeypatc
     monkeypatch.setattr(
         self_check, "connection", SimpleNamespace(vendor="sqlite", settings_dict={"NAME": tmp_path / "x"})
     )
-    assert not self_check.is_on_disk_of_database(tmp_path)
+    assert not keeping.is_on_disk_of_database(tmp_path)
     (tmp_path / "x").touch()
-    assert self_check.is_on_disk_of_database(tmp_path)
-    monkeypatch.setattr(self_check, "is_on_disk_of_database", lambda _: True)
+    assert keeping.is_on_disk_of_database(tmp_path)
+    monkeypatch.setattr(keeping, "is_on_disk_of_database", lambda _: True)
     assert "unwise" in [state for state, *_ in self_check.look_at_backups(self_check.Circumstances(None, False))]
 
 
