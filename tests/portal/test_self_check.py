@@ -215,12 +215,13 @@ def test_how_old_the_last_backup_is(folder, hours, trouble, expected, db, settin
 
 def test_backups_on_the_disk_of_the_database_are_unwise(db, settings, monkeypatch, tmp_path):
     settings.BACKUP_DIR = tmp_path
-    monkeypatch.setattr(
-        self_check, "connection", SimpleNamespace(vendor="sqlite", settings_dict={"NAME": tmp_path / "x"})
-    )
+    fake = SimpleNamespace(vendor="sqlite", settings_dict={"NAME": tmp_path / "x"})
+    monkeypatch.setattr(keeping, "connection", fake)
     assert not keeping.is_on_disk_of_database(tmp_path)
     (tmp_path / "x").touch()
     assert keeping.is_on_disk_of_database(tmp_path)
+    fake.vendor = "postgresql"
+    assert not keeping.is_on_disk_of_database(tmp_path)
     monkeypatch.setattr(keeping, "is_on_disk_of_database", lambda _: True)
     assert "unwise" in [state for state, *_ in self_check.look_at_backups(self_check.Circumstances(None, False))]
 
