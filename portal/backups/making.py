@@ -22,8 +22,15 @@ from portal.backups.sources import Unmakeable
 
 PARTIAL = ".partial"
 TROUBLES = (
-    OSError, DatabaseError, KeyUnusable, Unmakeable, programs.ProgramMissing, programs.ProgramFailed, ValueError,
-)  # fmt: skip
+    OSError,
+    ValueError,
+    DatabaseError,
+    KeyUnusable,
+    Unmakeable,
+    archive.Damaged,
+    programs.ProgramMissing,
+    programs.ProgramFailed,
+)
 
 
 def default_folder() -> Path:

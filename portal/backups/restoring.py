@@ -19,9 +19,10 @@ from django.db.models import F
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from invitations import outbox
+from invitations import outbox, webhooks
 from invitations.models import Delivery, Snapshot
 from portal import audit
+from portal.accounts import seeds
 from portal.accounts.models import OneTimeLink, Session, User
 from portal.audit import anchors, checkpoints, keys
 from portal.audit.anchors import Anchors
@@ -172,6 +173,12 @@ def outdate_reset_links() -> None:
 
 
 # --- What an administrator has to look at ------------------------------------------------------------
+
+
+def sealed_by_another_key() -> list[str]:
+    """Return what this installation's SECRET_KEY and its fallbacks do not open."""
+    factors = [f"second factors of {name}" for name in seeds.ages().lost]
+    return factors + [f"webhook {name}" for name in webhooks.unreadable()]
 
 
 def people_who_may_enter() -> list[str]:

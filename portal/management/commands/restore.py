@@ -72,6 +72,8 @@ def told(found: Restored) -> Iterator[str]:
     )
     yield f"Ended: {ended}."
     yield from told_of_log(found)
+    if lost := restoring.sealed_by_another_key():
+        yield f"No SECRET_KEY here opens: {', '.join(lost)}. Put the former one back, before anybody sets them up anew."
     yield "Open invitations are compared with Getscreen by the first look of `serve` or `watch`."
     changes = restoring.changes_before(found.backup)
     yield f"\nChanged about people in the {restoring.CHANGES_LISTED.days} days before the backup:"

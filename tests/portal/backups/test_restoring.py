@@ -206,12 +206,13 @@ def test_what_the_server_or_the_disk_refuses_is_told(monkeypatch, place, backup)
     assert ("run this again" in refused(backup.file)) != ON_SQLITE
 
 
-def test_nobody_and_nothing_are_said_as_well(backup, helpdesk):
+def test_nobody_and_nothing_are_said_as_well(backup, helpdesk, monkeypatch):
     from portal.management.commands.restore import told
 
     counts = dict.fromkeys(("sessions", "links", "deliveries"), 0)
     nothing = {"report": None, "cut": None, "told_outside": 0, "lost_kinds": {}}
     quiet = SimpleNamespace(backup=backup, applied=["a.0002"], counts=counts, **nothing)
+    monkeypatch.setattr(restoring.webhooks, "unreadable", lambda: ["Chat"])
     User.objects.update(awaits_approval=True)
     try:
         text = "\n".join(told(quiet))
@@ -219,4 +220,5 @@ def test_nobody_and_nothing_are_said_as_well(backup, helpdesk):
         User.objects.update(awaits_approval=False)
     assert "It was brought to release" in text
     assert "LOST, perhaps" in text
+    assert "No SECRET_KEY here opens: webhook Chat." in text
     assert "nobody: run `manage.py create_admin`" in text
