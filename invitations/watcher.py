@@ -20,6 +20,7 @@ from invitations.escalation import Escalator
 from invitations.models import Snapshot
 from portal.accounts import sessions
 from portal.audit import tending
+from portal.backups import schedule
 from portal.getscreen import configured
 from portal.outage import is_outage
 
@@ -28,6 +29,7 @@ logger = logging.getLogger(__name__)
 RECOVER_EVERY = 15.0  # seconds
 TIDY_EVERY = 3600.0  # seconds
 ORPHANS_EVERY = 15.0  # seconds
+BACKUPS_EVERY = 60.0  # seconds between two looks whether one is due
 ENOUGH_FAILURES = 5  # rounds, until another process may try
 
 
@@ -46,6 +48,7 @@ class Watcher:
         self.snapshot: Snapshot | None = None  # as the last tick has left it
         self.is_cut_off = False  # from the database
         self.orphans_due = tending.Due(ORPHANS_EVERY)
+        self.backups_due = tending.Due(BACKUPS_EVERY)
 
     def start(self) -> None:
         self.thread.start()
@@ -82,6 +85,7 @@ class Watcher:
             self.look,
             self.return_orphans,
             self.escalate,
+            self.back_up,
         )
         for step in (close_old_connections, *steps):
             try:
@@ -114,6 +118,10 @@ class Watcher:
     def return_orphans(self) -> None:
         if self.orphans_due.now() and time.monotonic() >= self.stepped_back_until and self.lease.take():
             orphans.return_orphans()
+
+    def back_up(self) -> None:
+        if self.backups_due.now() and self.lease.take():
+            schedule.back_up_if_due()
 
     def look(self) -> None:
         # The lease is asked for at every tick, whoever has it: that is also how its holder keeps it.

@@ -80,6 +80,14 @@ def number(name: str, default: int, *, least: int, most: int) -> int:
     return int(value)
 
 
+def hours(name: str, default: tuple[int, ...]) -> tuple[int, ...]:
+    """Return hours of the day, such as `3, 15`, in order."""
+    found = words(name, [str(hour) for hour in default])
+    if not all(word.isdecimal() and int(word) < 24 for word in found):
+        raise ImproperlyConfigured(f"{name} must be hours of the day between 0 and 23, such as 3,15.")
+    return tuple(sorted({int(word) for word in found}))
+
+
 def address(name: str, default: str) -> str:
     """Return an address of ours: scheme and host, nothing behind it."""
     value = text(name, default).rstrip("/")
@@ -283,6 +291,11 @@ AUDIT_CHECKPOINT_DIR = Path(folder) if (folder := text("AUDIT_CHECKPOINT_DIR")) 
 # Where every event is sent as well, and whose signature that server's certificate must carry.
 SYSLOG_URL = text("SYSLOG_URL")
 SYSLOG_CA_FILE = text("SYSLOG_CA_FILE")
+# Where backups are made by the portal itself, if anywhere; at which hours of the day, and which of them are kept.
+BACKUP_DIR = Path(folder) if (folder := text("BACKUP_DIR")) else None
+BACKUP_HOURS = hours("BACKUP_HOURS", (3,))
+BACKUP_KEEP_DAYS = number("BACKUP_KEEP_DAYS", 14, least=1, most=3650)
+BACKUP_KEEP_WEEKS = number("BACKUP_KEEP_WEEKS", 8, least=0, most=520)
 CACHES = {
     "default": {
         # In the database, so that limits hold across workers; at the default of 300 entries a

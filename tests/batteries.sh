@@ -40,7 +40,7 @@ if test "${1:-}" != security && test "${1:-}" != life; then
         echo "# The same on PostgreSQL, fsync on:" >> "$BATTERY_REPORT"
         postgres=$("$BIN/python" -m tests.postgres start durable)
         trap '"$BIN/python" -m tests.postgres stop' EXIT
-        DATABASE_URL=$postgres "$BIN/python" -m pytest -q -p no:randomly tests/audit/test_tampering.py tests/crashes/test_kills.py
+        DATABASE_URL=$postgres "$BIN/python" -m pytest -q -p no:randomly tests/audit/test_tampering.py tests/crashes/test_kills.py tests/crashes/test_interruptions.py
     fi
     finish
     test "$on_postgres" = 0 || exit 0

@@ -33,7 +33,8 @@ second_half() {
         echo "On PostgreSQL:"
         # shellcheck disable=SC2046,SC2086 # one word per path
         DATABASE_URL=$postgres "$BIN/python" -m pytest -q -p no:cacheprovider tests/invitations tests/accounts \
-            tests/audit tests/portal tests/crashes/test_kills.py $(printf -- '--ignore=%s ' $PURE $WALKS) "$@" || failed=yes
+            tests/audit tests/portal tests/crashes/test_kills.py tests/crashes/test_interruptions.py \
+            $(printf -- '--ignore=%s ' $PURE $WALKS) "$@" || failed=yes
     fi
     echo "At every address:"
     # shellcheck disable=SC2086 # one word per path

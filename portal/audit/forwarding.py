@@ -46,7 +46,8 @@ TICK = 1.0  # seconds
 MICROSECONDS = 1_000_000
 SEVERITIES = {Result.DENIED: syslog.WARNING, Result.FAILED: syslog.WARNING, Result.UNKNOWN: syslog.WARNING}
 GRAVE = ("audit.verified", "audit.triggers")  # if they failed, the log may have been changed
-ALARMING = ("signin.link_made", "signin.link_used")  # however it ended: somebody goes past the usual way in
+# However it ended: somebody goes past the usual way in, or has put the past in place of the present.
+ALARMING = ("signin.link_made", "signin.link_used", "backup.restored")
 
 
 class Overtaken(Exception):

@@ -67,7 +67,7 @@ def test_serve_shows_no_code_to_other_machines(settings):
 
 def test_serve_refuses_a_database_that_is_not_prepared(monkeypatch, db):
     monkeypatch.setattr(serve.MigrationExecutor, "migration_plan", lambda self, targets: [("something", False)])
-    with pytest.raises(CommandError, match="migrate"):
+    with pytest.raises(CommandError, match="upgrade"):
         serve.refuse_unmigrated()
 
 

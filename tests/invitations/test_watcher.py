@@ -180,6 +180,16 @@ def test_the_watcher_thread_ends_when_told(vendor, db, monkeypatch):
     assert not watcher.thread.is_alive()
 
 
+def test_only_the_watcher_with_the_lease_looks_whether_a_backup_is_due(vendor, db, monkeypatch):
+    looks = []
+    monkeypatch.setattr("invitations.watcher.schedule.back_up_if_due", lambda: looks.append(1))
+    first, second = Watcher(), Watcher()
+    first.back_up()
+    second.back_up()
+    first.back_up()  # within the minute
+    assert looks == [1]
+
+
 def test_an_interrupted_operation_becomes_unknown(agent, vendor, look, monkeypatch):
     monkeypatch.setattr("invitations.watcher.close_old_connections", lambda: None)  # the test's own is one
     number = vendor.add("Tilda", status=1)
