@@ -38,7 +38,8 @@ LENGTH = re.compile(rb"^content-length:[ \t]*(\d{1,12})[ \t]*\r?$", re.IGNORECAS
 AT_ONCE_PLEASE = re.compile(
     rb"^(?:expect|upgrade):", re.IGNORECASE | re.MULTILINE
 )  # waits for an answer before its body
-CHUNKED = re.compile(rb"^transfer-encoding:", re.IGNORECASE | re.MULTILINE)
+CODING = re.compile(rb"^transfer-encoding:[ \t]*([^\r\n]*)", re.IGNORECASE | re.MULTILINE)
+LAST_CHUNK = re.compile(rb"\r\n0+[^\r\n]*\r\n(?:[^\r\n]+\r\n)*\r\n")
 
 
 class Room:
@@ -151,7 +152,8 @@ class Connection(TConn):  # type: ignore[misc]
             body = body_of(bytes(self.inbox[: end + 2]))
             self.wanted = CHUNKS if body == CHUNKS else end + 4 + body
         if self.wanted == CHUNKS:
-            return self.inbox.endswith(b"0\r\n\r\n") or len(self.inbox) > LARGEST or not self.worker.room.is_left
+            is_there = LAST_CHUNK.search(self.inbox, self.inbox.find(b"\r\n\r\n") + 2)
+            return bool(is_there) or len(self.inbox) > LARGEST or not self.worker.room.is_left
         return len(self.inbox) >= self.wanted or not self.worker.room.is_left
 
     def hand_over(self) -> None:
@@ -171,13 +173,16 @@ class Connection(TConn):  # type: ignore[misc]
 
 
 def body_of(head: bytes) -> int:
-    """Return how many bytes should follow, or CHUNKS; 0 where nobody should wait for them."""
-    if AT_ONCE_PLEASE.search(head):
+    """Return how many bytes should follow, or CHUNKS; 0 where nobody should wait for them.
+
+    What is odd about it is the parser's to refuse, at once.
+    """
+    lengths, codings = LENGTH.findall(head), [coding.strip().lower() for coding in CODING.findall(head)]
+    if AT_ONCE_PLEASE.search(head) or len(lengths) + len(codings) > 1:
         return 0
-    if CHUNKED.search(head):
-        return CHUNKS
-    lengths = [int(found) for found in LENGTH.findall(head)]
-    return 0 if not lengths or max(lengths) > LARGEST else max(lengths)
+    if codings:
+        return CHUNKS if codings == [b"chunked"] else 0
+    return int(lengths[0]) if lengths and int(lengths[0]) <= LARGEST else 0
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]
@@ -229,16 +234,14 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         except OSError:
             data, conn.inbox = b"", bytearray()
         conn.take(data)
-        if conn.has_no_end():
-            data, conn.inbox = b"", bytearray()
-        if data and not conn.is_whole():
+        if data and not conn.has_no_end() and not conn.is_whole():
             return
         self.poller.unregister(client)
         self.pending_conns.remove(conn)
-        if conn.inbox:  # where no more will come, the parser says what is wrong
+        if conn.inbox and not conn.has_no_end():  # where no more will come, the parser says what is wrong
             self.enqueue_req(conn)
         else:
-            self.drop(conn)
+            self.drop(conn, graceful=bool(conn.inbox))
 
     def handle(self, conn: Connection) -> Any:
         conn.hand_over()
@@ -307,6 +310,6 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         del among[conn]
         self.poller.unregister(conn.sock)
 
-    def drop(self, conn: Connection) -> None:
+    def drop(self, conn: Connection, *, graceful: bool = False) -> None:
         self.nr_conns -= 1
-        conn.close()
+        conn.close(graceful)

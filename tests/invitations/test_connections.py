@@ -143,6 +143,7 @@ def test_a_request_that_drips_is_answered_when_it_is_whole(served):
     [
         (b"Content-Length: 5\r\n\r\nabcde", b"5"),
         (b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n", b"5"),
+        (b"Transfer-Encoding: chunked\r\n\r\n3;a=b\r\nabc\r\n0\r\nSome: trailer\r\n\r\n", b"3"),
         (b"Content-Length: %d\r\n\r\n" % 3_000_000 + b"x" * 3_000_000, b"3000000"),
     ],
 )
