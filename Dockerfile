@@ -13,7 +13,7 @@ RUN find / -xdev -name '*.so*' | sort >/tmp/before \
  && apt-get update \
  && apt-get install -y --no-install-recommends postgresql-client-17 \
  && mkdir -p /image/usr/bin \
- && cp /usr/lib/postgresql/17/bin/pg_dump /usr/lib/postgresql/17/bin/pg_restore /usr/lib/postgresql/17/bin/psql /image/usr/bin/ \
+ && cp /usr/lib/postgresql/17/bin/pg_dump /usr/lib/postgresql/17/bin/pg_restore /image/usr/bin/ \
  && ldd /image/usr/bin/* | awk '/=> \// {print $3}' | sort -u | while read -r library; do \
       place=$(readlink -f "$(dirname "$library")"); \
       grep -qxF "$place/$(basename "$library")" /tmp/before \
