@@ -14,7 +14,7 @@ from typing import Any
 from django.core.exceptions import PermissionDenied
 from django.utils import timezone
 
-from invitations import adoption, assignment, notes, observations, teams
+from invitations import adoption, assignment, notes, observations, recipients, teams
 from invitations.models import Entry, Invitation, Operation, Policy, Snapshot, Status
 from invitations.operations import facts_of, operation, succeed, targeted
 from invitations.refusals import (
@@ -287,6 +287,7 @@ def annotate(
         notes.check_ticket(ticket=ticket, reason=invitation.reason if reason is None else reason)
     with audit.writing():
         lock(invitation)
+        recipients.refuse_lost(by, invitation)
         wanted = {"ticket": ticket, "reason": reason, "outcome": outcome}
         changes = {name: to for name, to in wanted.items() if to is not None and to != getattr(invitation, name)}
         words = [text for text in changes.values() if text]

@@ -63,13 +63,9 @@ class PolicyAdmin(AuditedAdmin):
                 ),
             },
         ),
-        (_("Time"), {"fields": ("expires_after_hours", "long_session_hours")}),
+        (_("Time"), {"fields": ("expires_after_hours", "long_session_hours", "erased_after_days")}),
         (_("Look"), {"fields": ("helpdesk_name", "accent", "logo_now", "logo", "is_logo_removed")}),
     )
-
-    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
-        """The fields are the form's own; the logo's are in no table."""
-        return super().get_form(request, obj, change=change, **kwargs | {"fields": PolicyForm.Meta.fields})
 
     def get_urls(self) -> list[Any]:
         return [*test_urls(self.admin_site), *super().get_urls()]

@@ -12,7 +12,6 @@ from typing import Any
 from django.db.models import F, Q
 from django.utils import timezone
 
-from invitations import recipients
 from invitations.models import CONNECTING_FOR, Invitation, Status
 from invitations.operations import targeted
 from invitations.refusals import Taken
@@ -72,10 +71,7 @@ class Connecting:
         self.before: dict[str, Any] = {}
 
     def refuse(self) -> Taken | None:
-        refusal = refuse(self.invitation, self.by, self.take_over, "invitation.connect")
-        if refusal is None:
-            recipients.refuse_lost(self.by, self.invitation)
-        return refusal
+        return refuse(self.invitation, self.by, self.take_over, "invitation.connect")
 
     def take(self) -> None:
         """Have the client, and say that one connects. Who had it before is remembered until the outcome."""

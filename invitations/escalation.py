@@ -14,14 +14,14 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from django.conf import settings
-from django.db.models import Q
+from django.db.models import Max, Q
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from invitations import outbox
-from invitations.models import Entry, Escalation, Invitation, Policy, Snapshot, Status, Webhook
+from invitations.models import Entry, Escalation, Invitation, InvitationQuerySet, Policy, Snapshot, Status, Webhook
 from invitations.operations import targeted
 from invitations.urgency import WAITING
 from invitations.webhooks import EVENT_WAITING
@@ -37,11 +37,15 @@ HOUR = timedelta(hours=1)
 LOOK_AGAIN = 30.0  # seconds, while something is held back by the hour of the day, or what is known is old
 
 
+# Whoever is given back, or to a team in which nobody has them yet, waits anew.
+GIVEN_BACK = (Entry.Kind.RELEASED, Entry.Kind.RETURNED, Entry.Kind.HANDED_OVER)
+
+
 class Wait(NamedTuple):
     """One client's one wait."""
 
     pk: int
-    joined_at: datetime
+    began_at: datetime
 
 
 # --- Steps -------------------------------------------------------------------------------------------
@@ -66,8 +70,7 @@ class Escalator:
 
 def take_due(snapshot: Snapshot, now: datetime) -> float | None:
     """Take every step that is due; return in how many seconds to look again, None if nobody waits."""
-    rows = Invitation.objects.filter(WAITING, account=snapshot.account).order_by("joined_at")
-    waiting = [Wait(pk, at) for pk, at in rows.values_list("pk", "joined_at") if at]
+    waiting = waits_of(Invitation.objects.filter(account=snapshot.account))
     if not waiting:
         return None
     if is_old(snapshot, now):  # who is still there nobody knows
@@ -87,6 +90,13 @@ def take_due(snapshot: Snapshot, now: datetime) -> float | None:
     return again
 
 
+def waits_of(rows: InvitationQuerySet) -> list[Wait]:
+    """Return the waits of these, from when the client came, or from when somebody who had them gave them back."""
+    back = Max("entries__at", filter=Q(entries__kind__in=GIVEN_BACK))
+    found = rows.filter(WAITING).annotate(back=back).order_by("joined_at").values_list("pk", "joined_at", "back")
+    return [Wait(pk, max(at, back or at)) for pk, at, back in found if at]
+
+
 def is_old(snapshot: Snapshot, now: datetime) -> bool:
     at = snapshot.good_at
     return at is None or now - at > timedelta(seconds=settings.STALE_SECONDS)
@@ -97,17 +107,17 @@ def steps_of(waiting: list[Wait], policy: Policy) -> Iterator[tuple[Wait, Step, 
     for wait in waiting:
         for step, patience in seconds.items():
             if patience:
-                yield wait, step, wait.joined_at + timedelta(seconds=patience)
+                yield wait, step, wait.began_at + timedelta(seconds=patience)
 
 
 def take(wait: Wait, step: Step, policy: Policy, now: datetime) -> None:
     """Take one step, unless that client waits no more or it was taken; write down what held it back."""
     with audit.writing():
-        rows = Invitation.objects.select_for_update().filter(WAITING, pk=wait.pk, joined_at=wait.joined_at)
-        invitation = rows.first()
-        if invitation is None:
+        rows = Invitation.objects.filter(pk=wait.pk)
+        invitation = rows.select_for_update().first()
+        if invitation is None or waits_of(rows) != [wait]:
             return
-        about: dict[str, Any] = {"invitation": invitation, "joined_at": wait.joined_at, "step": step}
+        about: dict[str, Any] = {"invitation": invitation, "joined_at": wait.began_at, "step": step}
         before = Escalation.objects.filter(**about).first()
         if before is not None and before.held_back != QUIET:
             return

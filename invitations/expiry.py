@@ -18,7 +18,7 @@ from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
-from invitations import actions
+from invitations import actions, recipients
 from invitations.adoption import CLOCK_SLACK
 from invitations.models import Entry, Invitation, InvitationQuerySet, Operation, Snapshot, Status
 from invitations.operations import operation, succeed, targeted
@@ -67,6 +67,7 @@ def extend(*, invitation: Invitation, by: User, hours: int) -> None:
         # The watcher locks it as well before it begins, so one of the two knows of the other.
         Invitation.objects.select_for_update().get(pk=invitation.pk)
         invitation.refresh_from_db()
+        recipients.refuse_lost(by, invitation)
         until = extended(invitation, hours)
         save(invitation, expires_at=until)
         when = date_format(timezone.localtime(until), "D j M, H:i")

@@ -128,13 +128,14 @@ def kind_of(error: Failing) -> str:
 
 def describe(request: HttpRequest, error: Failing) -> Failure:
     kind = kind_of(error)
+    wording = WORDINGS["taken_unchanged" if kind in TAKEN and not is_connect(request) else kind]
     may_retry = kind in RETRIES and (kind != "no_audit" or is_connect(request))
     may_retry |= kind in TAKEN and is_connect(request)
     retry_url = request.path if request.method == "POST" and may_retry else ""
     invitation = getattr(error, "invitation", None) or getattr(request, "invitation", None)
     return Failure(
         kind=kind,
-        wording=WORDINGS[kind],
+        wording=wording,
         reference=getattr(error, "reference", "") or str(getattr(request, "reference", "")),
         is_recorded=bool(getattr(error, "reference", "")),
         may_have_acted=kind in ("maybe", "maybe_connect", "unrecorded", "unrecorded_connect"),

@@ -92,7 +92,7 @@ class TicketForm(forms.Form):
         super().__init__(*args, **kwargs)
         self.policy = policy
         ticket = self.fields["ticket"]
-        if policy.is_ticket_required and not policy.is_reason_enough:
+        if policy.is_ticket_required and self.is_demanding and not policy.is_reason_enough:
             ticket.required = True
             ticket.error_messages["required"] = TICKET_REQUIRED
         if policy.ticket_pattern:
@@ -100,6 +100,11 @@ class TicketForm(forms.Form):
             ticket.help_text = _("Such as %(shapes)s (# is a digit, @ a letter).") % {"shapes": shapes}
         if not (policy.is_ticket_required and policy.is_reason_enough):
             del self.fields["reason"]
+
+    @property
+    def is_demanding(self) -> bool:
+        """Say whether what the policy wants has to be there."""
+        return True
 
     def clean_ticket(self) -> str:
         ticket: str = self.cleaned_data["ticket"]
@@ -110,7 +115,7 @@ class TicketForm(forms.Form):
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
         is_given = cleaned.get("ticket") or cleaned.get("reason") or "ticket" in self.errors
-        if "reason" in self.fields and "reason" not in self.errors and not is_given:
+        if self.is_demanding and "reason" in self.fields and "reason" not in self.errors and not is_given:
             self.add_error("ticket", _("Type a ticket, or say below why there is none."))
         return cleaned
 
@@ -167,12 +172,19 @@ class CreateForm(TicketForm):
 
 
 class NoteForm(SentForm, TicketForm):
-    """Ticket and note of an invitation. `seen` is the version of the note that the page has shown."""
+    """Ticket and note of an invitation. `seen` is the version of the note that the page has shown.
+
+    What has neither ticket nor reason, such as invitations made outside the portal, may be annotated all the same.
+    """
 
     ticket = OneLineField(label=_("Ticket"), max_length=100, required=False)
     reason = OneLineField(label=_("Reason, if there is no ticket"), max_length=200, required=False)
     note = NoteField(label=_("Note"), max_length=2000, required=False, help_text=_("Only your team sees it."))
     seen = SeenField()
+
+    @property
+    def is_demanding(self) -> bool:
+        return bool(self.initial["ticket"] or self.initial["reason"])
 
 
 class OutcomeForm(SentForm):

@@ -58,15 +58,19 @@ def values_of(invitation: Invitation, remote: RemoteInvitation) -> dict[str, Any
 
 
 def differs(invitation: Invitation, remote: RemoteInvitation) -> bool:
-    """Say whether the vendor says anything else than the row does."""
-    return any(getattr(invitation, name) != value for name, value in values_of(invitation, remote).items())
+    """Say whether the vendor says anything else than the row does. What was erased does not come back from there."""
+    values = values_of(invitation, remote)
+    if invitation.erased_at is not None and values["status"] == Status.CLOSED:
+        return False
+    return any(getattr(invitation, name) != value for name, value in values.items())
 
 
 def move(invitation: Invitation, status: Status, *, at: datetime) -> Entry.Kind | None:
     """Set the status with its times and return the timeline's word for the change, if it is one."""
     old, invitation.status = invitation.status, status
     invitation.closed_at = (invitation.closed_at or at) if status == Status.CLOSED else None
-    invitation.expired_at = invitation.expired_at if status == Status.CLOSED else None
+    if status != Status.CLOSED:
+        invitation.expired_at = invitation.erased_at = None
     if status == Status.WAITING:
         invitation.joined_at = invitation.active_at = None
         if old != Status.WAITING:  # whoever comes back waits anew, and nobody is with them

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from django.db import IntegrityError
 from django.utils import timezone
 
-from invitations import limits
+from invitations import limits, recipients
 from invitations.models import Invitation, Operation, Snapshot
 from invitations.refusals import ActionRefused, SentTwice, UnderWay
 from portal import audit
@@ -62,10 +62,11 @@ def operation(
 ) -> Iterator[Operation]:
     """Commit the intent, run the body, and record how it ended unless the body did (`succeed`).
 
-    Raises SentTwice for a form token that was used, UnderWay while the same person's same operation on
-    the same invitation is still running, LimitReached if the policy allows no more now, what the `claim`
-    refuses, Unavailable if the intent cannot be recorded (in none of these is the body run) and Unrecorded
-    if the outcome cannot. The claim is taken with the intent, and given back with any outcome but success.
+    Raises PermissionDenied if the person sees the invitation no longer, SentTwice for a form token that was used,
+    UnderWay while the same person's same operation on the same invitation is still running, LimitReached if the
+    policy allows no more now, what the `claim` refuses, Unavailable if the intent cannot be recorded (in none of
+    these is the body run) and Unrecorded if the outcome cannot. The claim is taken with the intent, and given back
+    with any outcome but success.
     """
     op = begin(verb, by=by, account=account, invitation=invitation, token=token, claim=claim, **facts)
     try:
@@ -110,6 +111,8 @@ def begin(
         with audit.writing(durable=True):
             if invitation is not None:
                 refuse_while_running(verb, by=by, invitation=invitation)
+                if by is not None:
+                    recipients.refuse_lost(by, invitation)
             about = {"verb": verb, "by": by, "invitation": invitation, "token": token[:64]}
             refusal = (claim.refuse() if claim else None) or limits.take(verb, by=by, invitation=invitation)
             if refusal is None:

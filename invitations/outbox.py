@@ -21,6 +21,7 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 
+from invitations.messages import mask
 from invitations.models import Delivery, Entry, Invitation, Snapshot, Status, Webhook
 from invitations.operations import targeted
 from invitations.sending import Outcome, attempt, one_line
@@ -268,8 +269,15 @@ def record(kind: str, row: Delivery, result: Result, *, actor: User | None) -> N
 
 
 def remove_old() -> int:
-    """Remove what has ended long ago; return how many rows."""
-    return Delivery.objects.filter(ended_at__lt=timezone.now() - KEPT).delete()[0]
+    """Remove what has ended long ago, and from timelines whole addresses of clients; return how many rows."""
+    rows = Delivery.objects.filter(ended_at__lt=timezone.now() - KEPT)
+    mails = rows.filter(kind=Kind.MAIL, invitation__isnull=False)
+    with transaction.atomic():
+        for invitation, at in mails.values_list("invitation", "ordered_at"):
+            for line in Entry.objects.filter(invitation=invitation, at=at, kind=Entry.Kind.SHARED):
+                line.detail = mask(line.detail)
+                line.save(update_fields=["detail"])
+        return rows.delete()[0]
 
 
 def listen(waker: threading.Event) -> Callable[[], None]:

@@ -11,7 +11,6 @@ from django.core.validators import MaxValueValidator
 from django.utils.translation import gettext_lazy as _
 
 from invitations import branding, colours, tickets
-from invitations.models import Policy
 
 QUIET = ("quiet_from", "quiet_until")
 MOST = 10_000  # minutes, hours, or times: beyond it a limit is none
@@ -26,11 +25,12 @@ LIMITED = (
     "creates_per_hour",
     "expires_after_hours",
     "long_session_hours",
+    "erased_after_days",
 )
 
 
 class PolicyForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable at run time
-    """Everything administrators decide for everybody."""
+    """Everything administrators decide for everybody. Which fields those are, the administration's groups say."""
 
     logo = forms.FileField(
         label=_("Logo"),
@@ -42,33 +42,6 @@ class PolicyForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptabl
     is_logo_removed = forms.BooleanField(label=_("Remove the logo"), required=False)
 
     class Meta:
-        model = Policy
-        fields = (
-            "helpdesk_name",
-            "recording",
-            "previews",
-            "is_ticket_required",
-            "is_reason_enough",
-            "ticket_pattern",
-            "is_outcome_required",
-            "shared_link",
-            "supporter_name",
-            "escalate_page_seconds",
-            "escalate_webhook_seconds",
-            "escalate_mail_seconds",
-            "escalations_per_hour",
-            "quiet_from",
-            "quiet_until",
-            "orphaned_after_minutes",
-            "visibility",
-            "is_private_allowed",
-            "fresh_factor_minutes",
-            "connects_per_ten_minutes",
-            "creates_per_hour",
-            "expires_after_hours",
-            "long_session_hours",
-            "accent",
-        )
         widgets: ClassVar = {name: forms.TimeInput(format="%H:%M", attrs={"type": "time"}) for name in QUIET}
         help_texts: ClassVar = {
             "escalate_page_seconds": _("The board shows that client in the colour of a call, and alerts are repeated."),
@@ -124,6 +97,11 @@ class PolicyForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptabl
             "long_session_hours": _(
                 "Whoever has taken the client is then asked whether the session still goes on. Nothing is closed by "
                 "itself. 0 never asks."
+            ),
+            "erased_after_days": _(
+                "So many days after an invitation was closed, the portal erases the client's name, code, link, reason, "
+                "notes and what was typed for its timeline. Ticket, times, people and outcome stay. It cannot be "
+                "undone. 0 keeps everything. The audit log is not touched: `manage.py audit_erase` is for that."
             ),
             "helpdesk_name": _("Stands on every page, in mails, and in the message to clients."),
             "accent": _(

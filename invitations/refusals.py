@@ -47,6 +47,12 @@ class MailOff(ActionRefused):
     reason = "mail_off"
 
 
+class NoLink(ActionRefused):
+    """Getscreen has given no link that could be sent to the client."""
+
+    reason = "no_link"
+
+
 class OtherAccount(ActionRefused):
     """The invitation belongs to an API key that is no longer in use."""
 

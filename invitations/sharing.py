@@ -5,10 +5,10 @@ from __future__ import annotations
 from django.conf import settings
 from django.core.exceptions import PermissionDenied
 
-from invitations import limits, messages, outbox
+from invitations import limits, links, messages, outbox, recipients
 from invitations.models import Entry, Invitation, Policy, Snapshot
 from invitations.operations import targeted
-from invitations.refusals import AlreadyClosed, Expired, MailOff
+from invitations.refusals import AlreadyClosed, Expired, MailOff, NoLink
 from portal import audit
 from portal.accounts import roles, tallies
 from portal.accounts.models import User
@@ -29,7 +29,7 @@ def mail(*, invitation: Invitation, by: User, to: str, language: str, line: str 
     """Order a mail with link and code to one address. The same form (`token`) sent twice orders one.
 
     Return when one was ordered for the same address before, if it was.
-    Raises AlreadyClosed, Expired, MailOff, LimitReached, or Unavailable if it cannot be recorded.
+    Raises AlreadyClosed, Expired, NoLink, MailOff, LimitReached, or Unavailable if it cannot be recorded.
     """
     if not by.has_perm(roles.SEE_CODES):
         raise PermissionDenied
@@ -38,7 +38,10 @@ def mail(*, invitation: Invitation, by: User, to: str, language: str, line: str 
     key = f"mail:{by.pk}:{invitation.pk}:{token}"
     with audit.writing():
         locked = Invitation.objects.select_for_update().get(pk=invitation.pk)
+        recipients.refuse_lost(by, locked)
         refuse_what_is_over(locked)
+        if not links.client_link(locked, Policy.load()):
+            raise NoLink(locked)
         if token and not tallies.take(key, 1, FORM_SECONDS).allowed:
             return None
         before = last_mail(locked, to)

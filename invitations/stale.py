@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -37,14 +37,11 @@ USUAL = 24
 
 @dataclass(frozen=True)
 class Candidate:
-    """One that may be closed, and why it is not suggested, if it is not."""
+    """One that may be closed, why one had better not, and whether it is ticked: by the person, else as a suggestion."""
 
     invitation: Invitation
     doubt: str
-
-    @property
-    def is_suggested(self) -> bool:
-        return not self.doubt
+    is_ticked: bool
 
 
 @dataclass(frozen=True)
@@ -69,7 +66,8 @@ def candidates(user: User, *, account: str, hours: int) -> InvitationQuerySet:
     return rows.annotate(left_at=left).order_by("created_at", "pk")
 
 
-def candidate(invitation: Invitation) -> Candidate:
+def candidate(invitation: Invitation, ticked: Container[str] | None = None) -> Candidate:
+    """`ticked`: the ids somebody has chosen, where they have."""
     left_at: datetime | None = invitation.left_at  # type: ignore[attr-defined]  # of `candidates`
     doubt = ""
     if invitation.is_external:
@@ -78,7 +76,7 @@ def candidate(invitation: Invitation) -> Candidate:
         doubt = claimed_by(invitation)
     elif left_at is not None and timezone.now() - left_at < KEPT_AFTER_LEAVING:
         doubt = _("The client has left only a moment ago and may come back")
-    return Candidate(invitation, doubt)
+    return Candidate(invitation, doubt, not doubt if ticked is None else invitation.public_id in ticked)
 
 
 def claimed_by(invitation: Invitation) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Container
 from http import HTTPStatus
 from typing import Any
 
@@ -33,8 +34,9 @@ def stale_ones(request: SignedInRequest) -> HttpResponse:
     wanted = {public_id for public_id in request.POST.getlist("invitation") if ID.fullmatch(public_id)}
     problem = problem_with(len(wanted))
     if problem:
-        return render(request, PAGE, preview(request) | {"problem": problem}, status=HTTPStatus.UNPROCESSABLE_ENTITY)
-    request.form_page = (PAGE, preview(request))  # type: ignore[attr-defined]
+        context = preview(request, wanted) | {"problem": problem}
+        return render(request, PAGE, context, status=HTTPStatus.UNPROCESSABLE_ENTITY)
+    request.form_page = (PAGE, preview(request, wanted))  # type: ignore[attr-defined]
     found = Invitation.objects.visible_to(request.user).filter(public_id__in=wanted).order_by("created_at", "pk")
     mine = [invitation for invitation in found if actions.may_manage(request.user, invitation)]
     holders = {one.public_id: request.POST.get(f"holder-{one.public_id}", "") for one in mine}
@@ -52,10 +54,11 @@ def problem_with(count: int) -> str:
     return ""
 
 
-def preview(request: SignedInRequest) -> dict[str, Any]:
+def preview(request: SignedInRequest, ticked: Container[str] | None = None) -> dict[str, Any]:
+    """Return what the page shows, with the ticks that were sent where some were."""
     hours = asked_hours(request)
     rows = stale.candidates(request.user, account=snapshot_of(request).account, hours=hours)
-    shown = [stale.candidate(invitation) for invitation in rows[: stale.MOST]]
+    shown = [stale.candidate(invitation, ticked) for invitation in rows[: stale.MOST]]
     return {
         "candidates": shown,
         "more": rows.count() - len(shown) if len(shown) == stale.MOST else 0,

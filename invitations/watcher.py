@@ -15,7 +15,7 @@ from django.conf import settings
 from django.db import close_old_connections, connection
 from django.utils import timezone
 
-from invitations import operations, orphans, outbox, rhythm, sync, webhooks
+from invitations import operations, orphans, outbox, retention, rhythm, sync, webhooks
 from invitations.escalation import Escalator
 from invitations.models import Snapshot
 from portal.accounts import sessions
@@ -95,6 +95,7 @@ class Watcher:
         if self.sessions_due.now():
             sessions.remove_old()
             outbox.remove_old()
+            retention.erase_old()
             webhooks.reseal()
 
     def return_orphans(self) -> None:

@@ -123,6 +123,12 @@ WORDINGS: dict[str, Wording] = {
         _("No mail server is configured, so nothing was sent."),
         _("Copy the message and send it from your own mail program."),
     ),
+    "no_link": Wording(
+        409,
+        _("There is no link to send"),
+        _("Getscreen has told no link for this invitation, so nothing was sent."),
+        _("Read the code out to the client, or create a new invitation."),
+    ),
     "other_account": Wording(
         409,
         _("This invitation belongs to another Getscreen account"),
@@ -170,6 +176,12 @@ WORDINGS: dict[str, Wording] = {
         _("This client was handed over to %(name)s"),
         _("%(name)s has not taken it up yet. Nothing was started for you."),
         _("Close this tab, or ask %(name)s. If you take over, the board and the timeline say so."),
+    ),
+    "taken_unchanged": Wording(
+        409,
+        _("%(name)s has this client"),
+        _("%(name)s has this client by now, so nothing was changed."),
+        _("Ask %(name)s, or look at the timeline to see what has happened."),
     ),
     "cannot_take": Wording(
         422,

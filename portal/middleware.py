@@ -9,6 +9,7 @@ from http import HTTPStatus
 from typing import Any
 
 from django.conf import settings
+from django.contrib import messages
 from django.contrib.auth.middleware import LoginRequiredMiddleware
 from django.core.signals import request_finished
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
@@ -16,6 +17,7 @@ from django.http.response import HttpResponseBase
 from django.urls import NoReverseMatch, reverse
 from django.utils.cache import patch_vary_headers
 from django.utils.http import urlencode
+from django.utils.translation import gettext as _
 from django_htmx.http import HttpResponseClientRedirect
 
 from portal import log
@@ -128,6 +130,8 @@ class SignInRequired(LoginRequiredMiddleware):
         self, request: HttpRequest, view_func: Callable[..., HttpResponseBase]
     ) -> HttpResponse:
         destination = page_to_return_to(request)
+        if request.method not in SAFE_METHODS:  # a button of a page that is older than the end of its session
+            messages.warning(request, _("You were signed out, so nothing was done. Sign in, and do it again."))
         target = f"{reverse(settings.LOGIN_URL)}?{urlencode({'next': destination})}"
         return redirect_whole_page(request, target)
 

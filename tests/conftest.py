@@ -37,6 +37,7 @@ POLICY_LIMITS = {
     "orphaned_after_minutes": "15",
     "expires_after_hours": "24",
     "long_session_hours": "6",
+    "erased_after_days": "0",
     "visibility": "everyone",
 }
 

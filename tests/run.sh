@@ -4,15 +4,19 @@
 # long to no end.
 set -eu
 BIN=${BIN:-.venv/bin}
-WALKS="tests/test_access.py tests/test_alternate_paths.py tests/test_bad_input.py tests/test_canary.py tests/test_csrf.py
+WALKS="tests/test_access.py tests/test_alternate_paths.py tests/test_canary.py tests/test_csrf.py
     tests/test_logs.py tests/test_raw_requests.py tests/portal/test_header_sweep.py tests/accounts/test_one_door.py
     tests/invitations/test_fault_matrix.py tests/audit/test_unwritable.py"
-# What says nothing about a database: canonical form, tree, sentences, verifier of exports, providers, passwords, words.
+MADE_UP=tests/test_bad_input.py  # walks as well, in the first half, which is done sooner
+# What says nothing about a database: canonical form, tree, sentences, verifier of exports, providers, passwords, words,
+# settings, log.
 PURE="tests/audit/test_canonical.py tests/audit/test_merkle.py tests/audit/test_syslog.py tests/audit/test_kinds.py
     tests/audit/test_verify_export.py tests/accounts/test_provider_answers.py tests/accounts/test_foreign_provider.py
     tests/accounts/test_password_rules.py tests/accounts/test_hashing.py tests/accounts/test_vouched_sign_in.py
     tests/accounts/test_single_sign_on_only.py tests/invitations/test_codes.py tests/invitations/test_phrases.py
-    tests/invitations/test_messages_to_clients.py tests/invitations/test_webhooks.py tests/invitations/test_branding.py"
+    tests/invitations/test_messages_to_clients.py tests/invitations/test_webhooks.py tests/invitations/test_branding.py
+    tests/portal/test_assets.py tests/portal/test_embedded.py tests/portal/test_log.py tests/portal/test_settings.py
+    tests/portal/test_viewer.py tests/portal/test_wsgi.py"
 said=$(mktemp)
 postgres=
 trap '[ -z "$postgres" ] || "$BIN/python" -m tests.postgres stop; rm -f "$said"' EXIT
@@ -42,7 +46,8 @@ half=$!
 failed=
 # shellcheck disable=SC2086,SC2046
 "$BIN/python" -m pytest -q --cov --cov-report= --ignore=tests/e2e --ignore=tests/test_processes.py \
-    $(printf -- '--ignore=%s ' $WALKS) "$@" || failed="SQLite"
+    $(printf -- '--ignore=%s ' $WALKS $MADE_UP) "$@" || failed="SQLite"
+"$BIN/python" -m pytest -q -p no:cacheprovider $MADE_UP "$@" || failed="$failed made-up input"
 wait "$half" || failed="$failed PostgreSQL or every address"
 cat "$said"
 

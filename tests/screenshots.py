@@ -1,7 +1,7 @@
 """The pictures in docs/screenshots/: `make screenshots`, or `python -m tests.screenshots [folder]`.
 
-Invented people work with a simulated vendor through a real installation behind https; then five
-pages are taken on desk and phone, light and dark, and three of the account's in two of these ways.
+Invented people work with a simulated vendor through a real installation behind https; then seven
+pages are taken on desk and phone, light and dark, and four others in two of these ways.
 Only what time would have brought is written into the database: how long ago things happened.
 """
 
@@ -16,12 +16,12 @@ import tempfile
 import time
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from itertools import product
 from pathlib import Path
 
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Error, Page, Request, sync_playwright
 
 from portal.getscreen.simulator import Simulator
 from tests.e2e.forwarder import forwarder
@@ -32,6 +32,12 @@ FOLDER = ROOT / "docs" / "screenshots"
 SIZES = {"desk": (1440, 900), "phone": (390, 844)}
 THEMES = ("light", "dark")
 LARGEST = 120_000  # bytes
+TRIES = 5  # Chromium gives up what it loads when the machine's networks change
+# Of what a closed part or the rest of a long page holds, nothing is loaded.
+PICTURES = """
+() => Promise.allSettled([...document.images].filter((image) =>
+  image.checkVisibility() && image.getBoundingClientRect().top < innerHeight).map((image) => image.decode()))
+"""
 # The 256 most frequent colours; every other becomes the nearest of them.
 REDUCE = """
 async (png) => {
@@ -71,7 +77,8 @@ WORK = (
     ("colleague", "Front desk, Hall B", "HD-20431", 6, "taken", "android", 1),
     ("agent", "Tilda Brandtner", "HD-20418", 9, "joined", "win", 4),
 )
-ACCOUNT = ("sign-in-german", "second-step", "security")  # pages of which two pictures are enough
+OUTSIDE = ("", "Reception PC", "", 12, "", "", 0)
+BRIEF = ("sign-in-german", "join-german", "second-step", "security")  # pages of which two pictures are enough
 TWO = (("desk", "light"), ("phone", "dark"))
 Pages = tuple[tuple[str, str, str], ...]  # name of the picture, who looks, address
 
@@ -124,7 +131,7 @@ def main(folder: Path = FOLDER) -> int:
     with stage() as (simulator, installation, url), sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium(), args=[*chromium_args(), "--disable-lcd-text"])
         people = People(browser, url)
-        tilda = work(people, simulator, installation)
+        paged = work(people, simulator, installation)
         folder.mkdir(parents=True, exist_ok=True)
         people.give_app("careful")
         people.begin("careful", "half in")
@@ -135,7 +142,10 @@ def main(folder: Path = FOLDER) -> int:
             ("security", "careful", f"{url}/accounts/security/"),
             ("audit", "lead", f"{url}/audit/"),
             ("create", "agent", f"{url}/invitations/new/"),
-            ("detail", "agent", tilda),
+            ("share", "agent", f"{paged['Payroll laptop']}share/"),
+            ("join", "", f"{url}/join/{code_of(installation, 'Payroll laptop')}"),
+            ("join-german", "", f"{url}/join/{code_of(installation, 'Payroll laptop')}"),
+            ("detail", "agent", paged["Tilda Brandtner"]),
             ("board", "agent", url),
         )
         files = list(take_all(browser, people, installation, pages, folder))
@@ -157,28 +167,43 @@ def stage() -> Iterator[tuple[Simulator, Installation, str]]:
                 PUBLIC_URL=url,
                 INSECURE_HTTP="0",
                 TRUSTED_PROXIES="127.0.0.1",
+                TICKET_URL="https://tickets.example.org/{ticket}",
             )
             installation.trouble("")
-            installation.set_policy(helpdesk_name="Quillmere IT Helpdesk")
+            # Somebody is there in time: nobody is called louder, whoever waits for a picture.
+            calm = {f"escalate_{step}_seconds": "0" for step in ("page", "webhook", "mail")}
+            installation.set_policy(helpdesk_name="Quillmere IT Helpdesk", shared_link="join", **calm)
             yield simulator, installation, url
 
 
-def work(people: People, simulator: Simulator, installation: Installation) -> str:
-    """Let everybody do what WORK says. Returns the page of the last invitation."""
-    for name, client, ticket, minutes, state, system, since in WORK:
+def work(people: People, simulator: Simulator, installation: Installation) -> dict[str, str]:
+    """Let everybody do what WORK says. Returns the page of each client's invitation."""
+    paged = {}
+    for name, client, ticket, _minutes, state, system, _since in WORK:
         page = people.window(name)
         page.goto("/invitations/new/")
         page.get_by_label("Client name").fill(client)
         page.get_by_label("Ticket").fill(ticket)
         page.get_by_role("button", name="Create invitation").click()
         page.locator("#code").wait_for()
-        number = max(simulator.rows())
-        follow(page, simulator, installation, number, state, system)
+        paged[client] = page.url
+        follow(page, simulator, installation, max(simulator.rows()), state, system)
+    installation.known(simulator.add(OUTSIDE[1], created_at=time.time() - 720))
+    return paged
+
+
+def set_times(installation: Installation) -> None:
+    """Let everything have happened as long ago as WORK says, however long the pictures take."""
+    numbers = installation.ask("SELECT vendor_id FROM invitations_invitation ORDER BY vendor_id")
+    for (number,), (_by, _client, _ticket, minutes, _state, _system, since) in zip(
+        numbers, (*WORK, OUTSIDE), strict=True
+    ):
         backdate(installation, number, minutes, since)
-    installation.known(outside := simulator.add("Reception PC", created_at=time.time() - 720))
-    backdate(installation, outside, 12, 0)
     installation.ask("UPDATE invitations_snapshot SET revision = revision + 1")
-    return page.url
+
+
+def code_of(installation: Installation, client: str) -> str:
+    return str(installation.ask("SELECT code FROM invitations_invitation WHERE client_name = ?", client)[0][0])
 
 
 def code(seed: str) -> str:
@@ -235,23 +260,47 @@ def take_all(
     for name, person, url in pages:
         # Desktops are on the board alone: each look is an audit entry.
         installation.set_policy(previews="shown" if name == "board" else "click")
-        for size, theme in TWO if name in ACCOUNT else product(SIZES, THEMES):
+        set_times(installation)
+        for size, theme in TWO if name in BRIEF else product(SIZES, THEMES):
             width, height = SIZES[size]
             context = browser.new_context(
                 ignore_https_errors=True,
                 storage_state=people.cookies(person) if person else None,  # type: ignore[arg-type]
                 viewport={"width": width, "height": height},
+                has_touch=size == "phone",
+                is_mobile=size == "phone",
                 color_scheme=theme,  # type: ignore[arg-type]
                 locale="de-DE" if name.endswith("-german") else "en-GB",
                 reduced_motion="reduce",
             )
             page = context.new_page()
-            page.goto(url, wait_until="networkidle")
+            go(page, url)
             picture = page.screenshot()
             context.close()
             file = folder / f"{name}-{size}-{theme}.png"
             file.write_bytes(smaller(picture, browser))
             yield file
+
+
+def go(page: Page, url: str) -> None:
+    """Open a page and wait until all of it is there: pages keep asking what is new, so none is idle for long."""
+    under_way: set[Request] = set()
+    lost: list[Request] = []
+    page.on("request", lambda request: under_way.add(request))
+    page.on("requestfinished", lambda request: under_way.discard(request))
+    page.on("requestfailed", lambda request: (under_way.discard(request), lost.append(request)))
+    for _try in range(TRIES):
+        lost.clear()
+        with suppress(Error):
+            page.goto(url)
+            page.evaluate(PICTURES)
+        while under_way:
+            page.wait_for_timeout(50)
+        if not lost:
+            break
+    else:
+        raise RuntimeError(f"{url} does not come whole: {lost[0].failure}")
+    page.wait_for_timeout(300)  # to paint it
 
 
 def smaller(picture: bytes, browser: Browser) -> bytes:

@@ -18,7 +18,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from tests.e2e.forwarder import forwarder
 from tests.installation import Installation
-from tests.screenshots import SIZES, THEMES, People, stage, work
+from tests.screenshots import SIZES, THEMES, People, set_times, stage, work
 from tests.tools import chromium, chromium_args
 
 HALTED = "UPDATE invitations_snapshot SET lease_token = 'nobody', lease_until = ?"
@@ -112,10 +112,14 @@ def main(folder: Path, *names: str) -> int:
     with stage() as (simulator, installation, url), sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium(), args=[*chromium_args(), "--disable-lcd-text"])
         people = People(browser, url)
-        detail = work(people, simulator, installation)
-        found = installation.ask("SELECT public_id FROM invitations_invitation WHERE client_name = 'Payroll laptop'")
-        waiting = f"{url}/invitations/{found[0][0]}/"
-        addresses = {"board": url, "detail": detail, "waiting": waiting, "new": f"{url}/invitations/new/"}
+        paged = work(people, simulator, installation)
+        set_times(installation)
+        addresses = {
+            "board": url,
+            "detail": paged["Tilda Brandtner"],
+            "waiting": paged["Payroll laptop"],
+            "new": f"{url}/invitations/new/",
+        }
         folder.mkdir(parents=True, exist_ok=True)
         done = threading.Event()
         halted = threading.Thread(target=halt, args=(installation, done), daemon=True)

@@ -125,6 +125,7 @@ class Invitation(models.Model):
     joined_at = models.DateTimeField(null=True, blank=True)  # first seen by polling
     active_at = models.DateTimeField(null=True, blank=True)
     closed_at = models.DateTimeField(null=True, blank=True, db_index=True)
+    erased_at = models.DateTimeField(null=True, blank=True)  # when what was personal went: `invitations.retention`
     # The revision that brought a person's last change: what was asked for before it is older than we are.
     changed_in = models.BigIntegerField(default=0)
 
@@ -170,7 +171,7 @@ class Invitation(models.Model):
 
     @property
     def display_name(self) -> str:
-        return self.client_name or str(_("No name yet"))
+        return self.client_name or str(_("Name erased") if self.erased_at else _("No name yet"))
 
     @property
     def status_key(self) -> str:

@@ -100,7 +100,7 @@ class Escalation(models.Model):
         MAIL = "mail", _("Leads got a mail")
 
     invitation = models.ForeignKey(Invitation, on_delete=models.CASCADE, related_name="escalations")
-    joined_at = models.DateTimeField()  # of the wait
+    joined_at = models.DateTimeField()  # when the wait began: the client came, or was given back
     step = models.CharField(max_length=8, choices=Step)
     at = models.DateTimeField(default=timezone.now)
     held_back = models.CharField(max_length=20, blank=True)  # by quiet hours, the flood limit, or nobody to tell

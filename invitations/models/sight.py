@@ -16,6 +16,7 @@ from invitations.models.policy import Policy
 from portal.accounts import roles
 
 if TYPE_CHECKING:
+    from invitations.models.invitation import Invitation
     from portal.accounts.models import User
 
 
@@ -60,6 +61,14 @@ class Sight:
         if self.by_person:
             seen &= own | Q(**{f"{prefix}is_private": False}) | Q(**{f"{prefix}team__in": self.led})
         return seen
+
+    def covers(self, invitation: Invitation) -> bool:
+        """Say of one row what `condition` says of many, without asking the database."""
+        if self.person in (invitation.created_by_id, invitation.taken_by_id):
+            return True
+        if self.by_team and invitation.team_id is not None and invitation.team_id not in self.teams:
+            return False
+        return not (self.by_person and invitation.is_private) or invitation.team_id in self.led
 
     @property
     def of_operations(self) -> Q:

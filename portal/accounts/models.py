@@ -18,6 +18,7 @@ from django.utils.translation import gettext_lazy as _
 
 from portal.accounts import roles
 
+NAME_LENGTH = 150
 LEADS = "+"  # after the id of a team that somebody leads, where it is read with them
 
 
@@ -54,7 +55,8 @@ class User(AbstractUser):
 
     @property
     def display_name(self) -> str:
-        return self.get_full_name() or self.username
+        """Return what others know the person by, no longer than rows that keep it can hold: both names are longer."""
+        return (self.get_full_name() or self.username)[:NAME_LENGTH]
 
     def teams_led(self) -> dict[int, bool]:
         """Return the ids of the person's teams and whether they lead each: as loaded with the person, else as it is."""

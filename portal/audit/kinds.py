@@ -193,6 +193,14 @@ KINDS: dict[str, Kind] = {
         _("closed the invitation for %(target)s because it had expired"),
         _("tried to close the expired invitation for %(target)s"),
     ),
+    "invitation.erase": Kind(
+        _("Names and notes erased"),
+        ngettext_lazy(
+            "erased names and notes of %(count)s invitation closed more than %(days)s days ago",
+            "erased names and notes of %(count)s invitations closed more than %(days)s days ago",
+            "count",
+        ),
+    ),
     "invitation.extended": Kind(
         _("Invitation extended"), _("extended the invitation for %(target)s by %(hours)s hours")
     ),

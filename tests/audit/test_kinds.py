@@ -114,6 +114,7 @@ FIXTURES: dict[str, tuple[Fixture, tuple[str, ...]]] = {
     "invitation.release": (HELD, (DENIED, OK)),
     "invitation.return": ({**HELD, "facts": {"reason": "away"}}, (OK,)),
     "invitation.expire": (TILDA, (DENIED, FAILED, UNKNOWN, OK)),
+    "invitation.erase": ({"facts": {"count": 3, "days": 90}}, (OK,)),
     "invitation.extended": ({**TILDA, "facts": {"hours": 8}}, (OK,)),
     "invitation.still": (TILDA, (OK,)),
     "invitation.preview": ({**TILDA, "up": {}}, (FAILED, OK)),

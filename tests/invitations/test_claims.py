@@ -9,10 +9,10 @@ import pytest
 from django.core.exceptions import PermissionDenied
 from django.utils import timezone
 
-from invitations import actions, assignment, claims, recipients
+from invitations import actions, assignment, claims, expiry, recipients, sharing
 from invitations.models import CONNECTING_FOR, Entry, Invitation, Policy, Snapshot, Status
 from invitations.refusals import AlreadyClosed, CannotTake, Taken
-from portal.accounts import memberships
+from portal.accounts import memberships, roles
 from portal.accounts.models import Team, User
 from portal.audit.models import Event
 from portal.getscreen.errors import GetscreenError
@@ -366,12 +366,25 @@ def test_only_who_may_connect_and_is_not_disabled_can_be_chosen(
         assert "cannot be chosen any more" in text(answer)
 
 
-def test_who_may_not_see_it_cannot_be_chosen(agent, colleague, lead, client, monkeypatch):
-    monkeypatch.setattr(recipients, "sees", lambda person, invitation: person != colleague)
-    assert colleague in recipients.people_for(client, by=agent)
-    Invitation.objects.update(is_private=True)
+def test_who_may_not_see_it_cannot_be_chosen(agent, colleague, lead, client):
+    team = Team.objects.create(name="Second line")
+    memberships.write("user", {lead.pk: False}, team=team)
+    Invitation.objects.update(team=team)
     client.refresh_from_db()
+    assert set(recipients.people_for(client, by=agent)) == {colleague, lead}
+    decide("teams")
     assert recipients.people_for(client, by=agent) == [lead]
+
+
+def test_many_colleagues_are_found_with_as_many_queries_as_few(agent, make_person, client, django_assert_num_queries):
+    decide("teams", is_private_allowed=True)
+    team = Team.objects.create(name="Second line")
+    Invitation.objects.update(team=team)
+    client.refresh_from_db()
+    many = {make_person(f"person{number}", roles.AGENT).pk: False for number in range(12)}
+    memberships.write("user", many, team=team)
+    with django_assert_num_queries(2):  # the people and the policy
+        assert len(recipients.people_for(client, by=agent)) == 12
 
 
 def test_who_has_lost_the_right_meanwhile_gets_nothing(agent, colleague, browser_of, client, monkeypatch):
@@ -424,7 +437,7 @@ def test_a_lead_whose_page_is_old_is_shown_who_has_the_client_now(agent, colleag
     form["holder"] = str(colleague.pk)
     answer = browser_of(lead).post(here(client, "hand-over/"), form)
     assert answer.status_code == 409
-    assert "Mika Lind has taken care of this client" in text(answer)
+    assert "Mika Lind has this client by now, so nothing was changed." in text(answer)
     assert holder(client) == agent
 
 
@@ -453,16 +466,25 @@ def test_rights_lost_in_between_are_a_clear_refusal(agent, auditor, browser_of, 
     assert lines(client) == []
 
 
-def test_what_one_sees_no_longer_one_cannot_claim(agent, colleague, client, monkeypatch):
+def test_what_one_sees_no_longer_one_cannot_touch(agent, colleague, client, vendor, monkeypatch):
+    Invitation.objects.update(created_by=agent, is_external=False, expires_at=timezone.now() + timedelta(hours=1))
+    client.refresh_from_db()
     monkeypatch.setattr(recipients, "sees", lambda person, invitation: False)
     for act in (
         lambda: claims.claim(invitation=client, by=agent),
         lambda: claims.release(invitation=client, by=agent),
         lambda: claims.hand_over(invitation=client, by=agent, to=colleague),
+        lambda: actions.connect(invitation=client, by=agent),
+        lambda: actions.rename(invitation=client, by=agent, client_name="Tilda Brandt"),
+        lambda: actions.close(invitation=client, by=agent),
+        lambda: actions.annotate(invitation=client, by=agent, note="Hers"),
+        lambda: expiry.extend(invitation=client, by=agent, hours=8),
+        lambda: sharing.mail(invitation=client, by=agent, to="tilda@example.org", language="en"),
     ):
         with pytest.raises(PermissionDenied, match="any more"):
             act()
     assert lines(client) == []
+    assert vendor.ledger.count("close") == vendor.ledger.count("link_minted") == 0
 
 
 def test_actions_check_the_right_themselves(agent, auditor, client):
@@ -525,3 +547,14 @@ def test_a_client_of_a_key_no_longer_in_use_calls_nobody(agent, browser_of, clie
     assert calls(browser_of(agent)) == (0, [])
     assert "is-given" not in text(browser_of(agent).get("/"))
     assert 'data-needs="0"' in text(browser_of(agent).get(here(client)))
+
+
+def test_a_person_with_the_longest_of_names_can_do_everything(agent, colleague, browser_of, client):
+    User.objects.update(first_name="Ö" * 150, last_name="x" * 150)
+    browser = browser_of(agent)
+    assert browser.post(here(client, "claim/")).status_code == 302
+    assert browser.post(here(client, "note/"), {"note": "Mine", "seen": "0"}).status_code == 302
+    assert browser.post(here(client, "hand-over/"), {"to": f"person-{colleague.pk}"}).status_code == 302
+    assert holder(client) == colleague
+    assert client.taken_by_name == "Ö" * 150
+    assert browser_of(colleague).get(here(client)).status_code == 200

@@ -6,12 +6,12 @@ import re
 from datetime import time, timedelta
 
 import pytest
+from django.contrib.admin import site
 from django.core import mail
 from django.utils import timezone
 
-from invitations import escalation, outbox, sync, urgency
+from invitations import claims, escalation, outbox, sync, urgency
 from invitations.models import Delivery, Entry, Escalation, Invitation, Policy, Snapshot, Webhook
-from invitations.policy_form import PolicyForm
 from invitations.presentation import Row, timeline
 from invitations.webhooks import Target, keep
 from portal.accounts.access import Access
@@ -175,6 +175,26 @@ def test_each_step_is_taken_once_for_each_wait(client, lead):
     let_wait(150)  # came back: another wait
     run()
     assert ordered()[2:] == [("webhook", "Chat")]
+
+
+def test_a_client_who_is_given_back_waits_anew(client, agent, colleague):
+    decide(escalate_webhook_seconds=120, escalate_mail_seconds=0)
+    hook()
+    let_wait(600)
+    run()
+    assert len(ordered()) == 1
+    claims.claim(invitation=client, by=agent)
+    claims.hand_over(invitation=client, by=agent, to=colleague)
+    run()
+    claims.release(invitation=client, by=colleague)
+    run()
+    assert len(ordered()) == 1, "not at once"
+    run(timezone.now() + timedelta(seconds=121))
+    run(timezone.now() + timedelta(seconds=122))
+    assert ordered() == [("webhook", "Chat")] * 2
+    payload = Delivery.objects.order_by("pk").last().payload
+    assert payload["waiting_since"] == client.joined_at.isoformat(), "of the client, not of the step"
+    assert payload["waiting_seconds"] > 600
 
 
 def test_a_webhook_is_told_where_to_look_and_nobody_s_name(client, agent):
@@ -421,4 +441,5 @@ def test_quiet_hours_need_both_times(db, begin, end, is_good):
         "quiet_from": begin,
         "quiet_until": end,
     }
-    assert PolicyForm(values, instance=Policy.load()).is_valid() == is_good
+    form = site.get_model_admin(Policy).get_form(None)
+    assert form(values, instance=Policy.load()).is_valid() == is_good

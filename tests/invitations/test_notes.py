@@ -253,6 +253,18 @@ def test_an_old_ticket_of_another_shape_does_not_stand_in_the_way_of_a_note(invi
     assert answer.status_code == 302
 
 
+@pytest.mark.parametrize("is_reason_enough", [False, True])
+def test_what_was_made_without_a_ticket_can_be_annotated_all_the_same(invitation, agent, browser_of, is_reason_enough):
+    """Invitations made outside the portal have none, nor have those from before the policy."""
+    decide(is_ticket_required=True, is_reason_enough=is_reason_enough)
+    browser, page = browser_of(agent), page_of(invitation, "note")
+    assert browser.post(page, {"ticket": "", "note": "More", "seen": "1"}).status_code == 422, "it is not taken away"
+    Invitation.objects.update(ticket="", is_external=True)
+    assert "required" not in browser.get(page).content.decode()
+    assert browser.post(page, {"ticket": "", "reason": "", "note": "More", "seen": "1"}).status_code == 302
+    assert words(invitation)[-1][1] == "More"
+
+
 def test_a_pattern_nobody_could_meet_is_refused_in_the_administration(admin, browser_of, vendor):
     Policy.load()
     answer = browser_of(admin).post(

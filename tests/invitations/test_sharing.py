@@ -9,7 +9,7 @@ from django.core.exceptions import PermissionDenied
 from django.test import override_settings
 from django.utils import timezone
 
-from invitations import limits, sharing, spelling
+from invitations import limits, outbox, sharing, spelling
 from invitations.mail_form import MailForm
 from invitations.models import Delivery, Entry, Invitation, MessageTemplate, Snapshot, Status
 from invitations.share_context import COOKIE
@@ -332,6 +332,17 @@ def test_what_is_closed_while_the_form_is_sent_is_not_mailed(row, agent):
     assert not Delivery.objects.exists()
 
 
+def test_without_a_link_no_mail_is_ordered_and_what_was_typed_stays(desk, here):
+    Invitation.objects.update(invite_url="")
+    answer = desk.post(f"{here}share/mail/", form(line="As promised"))
+    assert answer.status_code == 409
+    assert "There is no link to send" in text_of(answer)
+    assert 'value="As promised"' in text_of(answer)
+    assert not Delivery.objects.exists()
+    Invitation.objects.update(invite_url="https://go.getscreen.me/1")
+    assert desk.post(f"{here}share/mail/", form()).status_code == 302, "the same form, once there is one"
+
+
 def test_whoever_sees_no_codes_mails_none(row, auditor):
     with pytest.raises(PermissionDenied):
         sharing.mail(invitation=row, by=auditor, to=TO, language="en")
@@ -415,3 +426,17 @@ def test_a_line_whose_mail_is_gone_still_says_to_whom_it_went(desk, here):
     desk.post(f"{here}share/mail/", form())
     Delivery.objects.all().delete()
     assert f"By e-mail to {TO}." in text_of(desk.get(here))
+
+
+def test_addresses_of_clients_leave_the_timeline_with_their_mails(desk, here):
+    desk.post(f"{here}share/mail/", form())
+    desk.post(f"{here}share/mail/", form(to="young@example.org", token="b" * 32))
+    old = timezone.now() - outbox.KEPT - timedelta(minutes=1)
+    Delivery.objects.filter(to=TO).update(state="sent", ended_at=old, to="")
+    desk.get(here)  # which says once that they were ordered
+    assert outbox.remove_old() == 1
+    page = text_of(desk.get(here))
+    assert TO not in page
+    assert "By e-mail to t…@example.org." in page
+    assert "By e-mail to young@example.org." in page
+    assert outbox.remove_old() == 0

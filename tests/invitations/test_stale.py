@@ -212,8 +212,14 @@ def test_nothing_and_too_many_are_refused(agent, vendor, browser_of, old, chosen
     assert vendor.open_rows()
 
 
-def test_without_a_log_nothing_is_closed(agent, vendor, browser_of, old, monkeypatch):
-    chosen = old("Ada")
+def test_nothing_ticked_stays_nothing_ticked(agent, browser_of, old):
+    old("Ada", "Bo")
+    assert shown(browser_of(agent).post(URL, {}).content.decode()) == {"Ada": False, "Bo": False}
+
+
+def test_without_a_log_nothing_is_closed_and_the_ticks_stay(agent, colleague, vendor, browser_of, old, monkeypatch):
+    old("Bo")
+    chosen = old("Ada") + old("Cy", taken_by=colleague, taken_by_name="Joss")
 
     def unwritable():
         raise actions.audit.Unavailable("full")
@@ -222,6 +228,7 @@ def test_without_a_log_nothing_is_closed(agent, vendor, browser_of, old, monkeyp
     answer = send(browser_of(agent), chosen)
     assert answer.status_code == 503
     assert "Nothing was done" in answer.content.decode()
+    assert shown(answer.content.decode()) == {"Bo": False, "Ada": True, "Cy": True}
     assert vendor.open_rows()
 
 

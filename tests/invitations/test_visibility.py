@@ -29,6 +29,9 @@ def test_everybody_sees_what_the_policy_says(world, visibility, is_private_allow
         expected = {t.row.pk for t in world.things if should_see(name, t, visibility, is_private_allowed)}
         for person in (user, signed_in(user).get("/").wsgi_request.user):  # with teams read on their own, and along
             assert set(Invitation.objects.visible_to(person).values_list("pk", flat=True)) == expected, name
+            if name != "nobody":  # whose role shows no board, whatever the policy says
+                sight = sight_of(person)
+                assert {t.row.pk for t in world.things if sight.covers(t.row)} == expected, name
 
 
 @pytest.mark.parametrize(("visibility", "is_private_allowed"), POLICIES)

@@ -373,6 +373,8 @@ def test_after_sign_in_comes_a_page_that_can_be_opened(anonymous, db, method, pa
     answer = getattr(anonymous, method)(path)
     assert answer.status_code == 302
     assert answer.headers["Location"] == f"/accounts/login/?next={destination}"
+    says = "You were signed out, so nothing was done." in anonymous.get(answer.headers["Location"]).content.decode()
+    assert says == (method != "get"), "what was pressed in another tab is not lost in silence"
 
 
 @pytest.mark.parametrize("path", ["/board/rows/", "/invitations/abc/live/", "/admin/accounts/user/1/change/"])
