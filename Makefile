@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell for c in python3.14 python3.13 python3.12 python3 "$$HOME"/.pyenv/versions/3.1[234]*/bin/python; do \
 	"$$c" -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null && command -v "$$c" && break; done)
 
-.PHONY: start test lint format lock messages screenshots benchmarks batteries image clean
+.PHONY: start test lint format lock messages screenshots benchmarks batteries load image clean
 
 start: $(VENV)/runtime.stamp
 	@exec $(BIN)/python manage.py start
@@ -42,8 +42,15 @@ benchmarks: $(VENV)/dev.stamp
 batteries: $(VENV)/dev.stamp
 	@BIN=$(BIN) sh tests/batteries.sh $(ARGS)
 
+# Hundreds of people who poll and work, half an hour of it, and clients who take their time: more than an hour. Keeps the
+# numbers in docs/batteries/load.txt; ARGS="poll50 burst" runs parts of it.
+load: $(VENV)/dev.stamp
+	$(BIN)/python -m tests.load $(ARGS)
+
+# What a release is built with: its revision, and the time of that as the time of every file.
 image:
-	docker build -t getscreen-portal .
+	docker build -t getscreen-portal:$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml) \
+		--build-arg REVISION=$$(git rev-parse HEAD) --build-arg SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) .
 
 clean:
 	rm -rf $(VENV) var .coverage* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

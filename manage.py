@@ -2,6 +2,7 @@
 """Django's command line, with `start` for a machine where nothing is configured yet."""
 
 import os
+import signal
 import sys
 
 
@@ -14,6 +15,10 @@ def main() -> None:
         embedded.prepare()
     from portal import ownership
 
+    if sys.argv[1:2] in (["serve"], ["watch"]):
+        # The first process of a container ignores what it has not asked for: a stop during the start would take effect
+        # only with SIGKILL. Both set their own way to end once they run.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     ownership.choose(sys.argv[1] if len(sys.argv) > 1 else "")
     from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line

@@ -63,6 +63,9 @@ CALLED = 5  # clients by name in one answer for a hidden page
 # A full page of the board is about half a megabyte, a row 3 kB.
 boards: Kept[Shared] = Kept(32)
 row_texts: Kept[str] = Kept(2_000)
+surroundings: Kept[str] = Kept(32)
+counts: Kept[dict[str, int]] = Kept(32)
+waiters: Kept[Waiting] = Kept(32)
 SEARCHED = ("client_name", "ticket", "created_by_name", "taken_by_name")
 
 
@@ -82,6 +85,16 @@ class Group:
     hint: str | Promise
     count: int
     rows: list[str]  # rendered
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Who waits for anybody, and by their primary key for whom of those who have been given a client."""
+
+    needs: int
+    joined: list[dict[str, Any]]
+    urgent: list[dict[str, Any]]
+    given: dict[int | None, list[dict[str, Any]]]
 
 
 class Board:
@@ -192,12 +205,21 @@ class Board:
     @property
     def html(self) -> str:
         """The polled element, rendered once for everybody with this tag."""
-        return boards.get(self.tag, lambda: Shared(self.render())).for_person(self.user.pk)
+        return boards.get(self.tag, lambda: Shared(self.render("board"))).for_person(self.user.pk)
 
-    def render(self) -> str:
+    @property
+    def fragment(self) -> str:
+        """The answer to a poll: the polled element, and before it what changes with it elsewhere on the page.
+
+        That is the same for everybody with this tag as well, but for the time of the last good list, which no tag has.
+        """
+        return surroundings.get((self.tag, self.snapshot.good_at), lambda: self.render("around")) + self.html
+
+    def render(self, part: str) -> str:
         # Without a request and a viewer, so that nothing of this one person can get in.
-        context = {"board": self, "may": self.may, "health": self.health}
-        return render_to_string("invitations/board.html#board", context)
+        site = {"name": self.policy.helpdesk_name}
+        context = {"board": self, "may": self.may, "health": self.health, "portal": site}
+        return render_to_string(f"invitations/board.html#{part}", context)
 
     def row_html(self, row: Row) -> str:
         """One row as everybody with these rights sees it; of a changed board most rows are as they were."""
@@ -221,21 +243,29 @@ class Board:
     @property
     def waiting(self) -> dict[str, Any]:
         """How many wait for anybody or for the viewer, the last of them to come, and who waits too long, for alerts."""
-        anybody = self.scope.filter(of_kind("needs"), joined_at__isnull=False)
-        mine = self.scope.filter(of_kind("taken"), assignment.CALLS_HOLDER, taken_by=self.user, joined_at__isnull=False)
+        found = waiters.get(self.tag, self.find_waiting)
+        mine = found.given.get(self.user.pk, [])
+        return {"needs": found.needs + len(mine), "joined": found.joined + mine[:CALLED], "urgent": found.urgent}
+
+    def find_waiting(self) -> Waiting:
+        """Look once for everybody with this tag, also for those who wait for one person alone."""
+        joined = self.scope.filter(joined_at__isnull=False)
+        anybody = joined.filter(of_kind("needs"))
         urgent = anybody.filter(urgency.urgent(self.policy, timezone.now()))
-        joined = [called(row) for row in anybody.order_by("-joined_at")[:CALLED]]
-        joined += [called(row, "-given") for row in mine.order_by("-joined_at")[:CALLED]]
-        return {
-            "needs": self.needs + mine.count(),
-            "joined": joined,
-            "urgent": list(map(called, urgent.order_by("joined_at")[:CALLED])) if self.urgent else [],
-        }
+        given: dict[int | None, list[dict[str, Any]]] = {}
+        for row in joined.filter(of_kind("taken"), assignment.CALLS_HOLDER).order_by("-joined_at"):
+            given.setdefault(row.taken_by_id, []).append(called(row, "-given"))
+        return Waiting(
+            self.needs,
+            [called(row) for row in anybody.order_by("-joined_at")[:CALLED]],
+            list(map(called, urgent.order_by("joined_at")[:CALLED])) if self.urgent else [],
+            given,
+        )
 
     @cached_property
     def counts(self) -> dict[str, int]:
         """How many rows each tab has, and how many of all are open."""
-        return self.counted(self.scope)
+        return counts.get(self.tag, lambda: self.counted(self.scope))
 
     @cached_property
     def found(self) -> dict[str, int]:
@@ -335,6 +365,12 @@ class Board:
             found |= Q(**{f"{field}__iregex": re.escape(self.query)})
         digits = "".join(self.query.split())
         return found | Q(code__contains=digits) if self.may.see_codes and digits.isdecimal() else found
+
+
+def forget() -> None:
+    """Drop all that this process has kept: for tests, whose databases begin anew with the same revisions."""
+    for kept in (boards, row_texts, surroundings, counts, waiters):
+        kept.forget()
 
 
 def called(row: Invitation, given: str = "") -> dict[str, Any]:

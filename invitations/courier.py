@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 
 from django.db import Error as AnyDatabaseError
 from django.db import close_old_connections, connection
@@ -16,7 +17,6 @@ from invitations.models import Delivery
 
 logger = logging.getLogger(__name__)
 TICK = 3.0  # seconds between two looks; what this process orders itself is sent at once
-PATIENCE = 12.0  # seconds for a webhook that is being called when the process ends
 
 
 class Lane:
@@ -61,11 +61,15 @@ class Courier:
         for lane in self.lanes:
             lane.thread.start()
 
-    def stop(self, timeout: float = PATIENCE) -> None:
-        """Ask the loops to end, and wait for them. A try that is cut off is tried again when its claim has run out."""
+    def ask(self) -> None:
+        """Ask the loops to end."""
         self.stopping.set()
         for lane in self.lanes:
             lane.waker.set()
+
+    def join(self, timeout: float) -> None:
+        """Wait for them together. A try that is cut off is tried again when its claim has run out."""
+        deadline = time.monotonic() + timeout
         for lane in self.lanes:
             if lane.thread.is_alive():
-                lane.thread.join(timeout)
+                lane.thread.join(max(0.0, deadline - time.monotonic()))

@@ -32,6 +32,7 @@ from portal.getscreen.errors import (
     QuotaExhausted,
     Unavailable,
 )
+from portal.outage import is_outage
 
 logger = logging.getLogger(__name__)
 
@@ -172,6 +173,8 @@ class FailurePages:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        if is_outage(exception) and not isinstance(exception, Unrecorded):
+            return None  # what a page of ours needs is there as well: `portal.views.server_error` needs nothing
         if isinstance(exception, DatabaseError):
             exception = log_trouble(exception) or exception
         if not isinstance(exception, Failing):

@@ -5,6 +5,7 @@ Polls are noted without any I/O; the watcher of their process writes them down f
 
 from __future__ import annotations
 
+import random
 import time
 from datetime import datetime, timedelta
 
@@ -14,21 +15,36 @@ from django.db.models.functions import Now
 from invitations.models import Snapshot
 
 WRITE_EVERY = 10.0  # seconds, per process
+ROOM = 0.005  # seconds for each poll of one process: a changed board takes about half of it
+SPREAD_MOST = 0.8  # of an interval
 GONE_AFTER = 30.0  # seconds without a poll
 USUAL_ROUND = 0.3  # seconds from asking the vendor to having written the answer
 LONGEST_PAUSE = timedelta(minutes=6)  # beyond what the vendor can ask for: a clock has jumped
 
 
 class Presence:
-    """What one process knows of its browsers."""
+    """What one process knows of its browsers. Threads may miscount polls a little: it is an estimate."""
 
     def __init__(self) -> None:
         self.seen_at: float | None = None
         self.written_at: float | None = None
+        self.crowd = 0.0  # polls per interval, when last counted
+        self._count = 0
+        self._since = 0.0
 
-    def seen(self) -> None:
+    def seen(self, now: float | None = None) -> None:
         """Note that a browser has asked just now."""
-        self.seen_at = time.monotonic()
+        now = time.monotonic() if now is None else now
+        if (lasted := now - self._since) >= settings.POLL_SECONDS:
+            self.crowd = self._count * settings.POLL_SECONDS / lasted
+            self._count, self._since = 0, now
+        self._count += 1
+        self.seen_at = now
+
+    @property
+    def spread(self) -> float:
+        """Return over how many seconds polls should spread, so that a crowd does not come in one moment."""
+        return min(self.crowd * ROOM, settings.POLL_SECONDS * SPREAD_MOST)
 
     def write(self, now: float | None = None) -> bool:
         """Write a sighting that is not written yet, at most every ten seconds; say whether it was."""
@@ -79,9 +95,11 @@ def seconds_left(snapshot: Snapshot, now: datetime) -> float:
 def next_poll(snapshot: Snapshot, now: datetime) -> float:
     """Return in how many seconds a page should ask again: just after the next list should have come.
 
-    A page that asks when there can be news shows it one interval after it happened, not two.
+    A page that asks when there can be news shows it one interval after it happened, not two. Of many pages
+    each comes a little later, by chance: all at once would wait for one another.
     """
     left, every = seconds_left(snapshot, now), float(settings.POLL_SECONDS)
+    later = here.spread * random.random()  # noqa: S311
     if -every < left <= 0:  # the list is on its way
-        return min(1.0, every)
-    return min(left + USUAL_ROUND, every) if left > 0 else every
+        return min(1.0, every) + later
+    return (min(left + USUAL_ROUND, every) if left > 0 else every) + later

@@ -19,7 +19,7 @@ from datetime import datetime, timedelta
 from http import HTTPStatus
 
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, close_old_connections, connection
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -114,6 +114,7 @@ class Lease:
             has_called = False
             while not done.wait(settings.POLL_SECONDS):
                 has_called = True
+                close_old_connections()  # one that broke: the next may hold
                 try:
                     self.take()
                 except DatabaseError:

@@ -82,7 +82,7 @@ def board(request: SignedInRequest) -> HttpResponse:
 def board_rows(request: SignedInRequest) -> HttpResponse:
     """The polled part of the board; 304 while it would look the same."""
     shown = board_for(request)
-    return polled(request, shown.tag, lambda: render(request, "invitations/board.html#rows", {"board": shown}))
+    return polled(request, shown.tag, lambda: HttpResponse(shown.fragment))
 
 
 @require_GET

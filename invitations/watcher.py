@@ -20,13 +20,16 @@ from invitations.escalation import Escalator
 from invitations.models import Snapshot
 from portal.accounts import sessions
 from portal.audit import tending
+from portal.backups import schedule
 from portal.getscreen import configured
+from portal.outage import is_outage
 
 logger = logging.getLogger(__name__)
 
 RECOVER_EVERY = 15.0  # seconds
 TIDY_EVERY = 3600.0  # seconds
 ORPHANS_EVERY = 15.0  # seconds
+BACKUPS_EVERY = 60.0  # seconds between two looks whether one is due
 ENOUGH_FAILURES = 5  # rounds, until another process may try
 
 
@@ -43,14 +46,18 @@ class Watcher:
         self.sessions_due = tending.Due(TIDY_EVERY)
         self.escalator = Escalator()
         self.snapshot: Snapshot | None = None  # as the last tick has left it
+        self.is_cut_off = False  # from the database
         self.orphans_due = tending.Due(ORPHANS_EVERY)
+        self.backups_due = tending.Due(BACKUPS_EVERY)
 
     def start(self) -> None:
         self.thread.start()
 
-    def stop(self, timeout: float = 10.0) -> None:
-        """Ask the loop to end and wait for it; it gives the lease back."""
+    def ask(self) -> None:
+        """Ask the loop to end; it gives the lease back."""
         self.stopping.set()
+
+    def join(self, timeout: float) -> None:
         if self.thread.is_alive():
             self.thread.join(timeout)
 
@@ -78,12 +85,22 @@ class Watcher:
             self.look,
             self.return_orphans,
             self.escalate,
+            self.back_up,
         )
         for step in (close_old_connections, *steps):
             try:
                 step()
-            except Exception:
+            except Exception as error:
+                if is_outage(error):
+                    self.tell_outage()
+                    return  # what follows needs the database as well
                 logger.exception("A round of the watcher failed")
+        self.is_cut_off = False
+
+    def tell_outage(self) -> None:
+        if not self.is_cut_off:
+            logger.warning("The watcher cannot reach the database, and tries again")
+        self.is_cut_off = True
 
     def recover(self) -> None:
         now = time.monotonic()
@@ -101,6 +118,10 @@ class Watcher:
     def return_orphans(self) -> None:
         if self.orphans_due.now() and time.monotonic() >= self.stepped_back_until and self.lease.take():
             orphans.return_orphans()
+
+    def back_up(self) -> None:
+        if self.backups_due.now() and self.lease.take():
+            schedule.back_up_if_due()
 
     def look(self) -> None:
         # The lease is asked for at every tick, whoever has it: that is also how its holder keeps it.
@@ -135,7 +156,10 @@ class Watcher:
         try:
             self.snapshot = Snapshot.load()
             left = rhythm.seconds_left(self.snapshot, timezone.now())
-        except Exception:
+        except Exception as error:
+            if is_outage(error):
+                self.tell_outage()
+                return third
             logger.exception("The watcher could not read when the next round is due")
             return third
         return min(third, left) if left > 0 else third

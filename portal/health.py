@@ -19,6 +19,10 @@ from django.utils import timezone
 from portal import audit
 from portal.audit import forwarding, triggers
 from portal.audit.models import Standing
+from portal.backups import schedule, schema
+from portal.stopping import stage
+
+STOPPING = "stopping"  # so that a proxy sends nobody here any more; who comes is answered
 
 
 class HealthProbes:
@@ -46,7 +50,7 @@ def readyz(request: HttpRequest) -> JsonResponse:
     """Say whether the database, its migrations and the audit log are in order, and what lags behind."""
     ages: dict[str, int | None] = dict.fromkeys(AGES)
     try:
-        problem = database_problem()
+        problem = STOPPING if stage.is_leaving else database_problem()
         if not problem:
             ages = {name: age() for name, age in AGES.items()}
     except (AnyDatabaseError, ImproperlyConfigured):
@@ -71,11 +75,14 @@ _migrated = False
 
 
 def has_pending_migrations() -> bool:
-    """Look once per process until it is migrated: a migrated database stays so while we run."""
+    """Look once per process until it is migrated: a migrated database stays so while we run.
+
+    What a newer release has applied beside it is no trouble. A restore that is under way is: it may be emptied again.
+    """
     global _migrated
     if not _migrated:
         executor = MigrationExecutor(connection)
-        _migrated = not executor.migration_plan(executor.loader.graph.leaf_nodes())
+        _migrated = not executor.migration_plan(executor.loader.graph.leaf_nodes()) and not schema.is_unfinished()
     return not _migrated
 
 
@@ -107,4 +114,5 @@ AGES = {
     "seconds_since_sync": seconds_since_sync,
     "minutes_since_anchor": minutes_since_anchor,
     "forward_lag": forward_lag,
+    "hours_since_backup": schedule.hours_since_backup,
 }

@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 import environ
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-OWNER_COMMANDS = frozenset({"migrate", "audit_purge", "audit_erase", "audit_triggers"})
+OWNER_COMMANDS = frozenset({"migrate", "upgrade", "backup", "restore", "audit_purge", "audit_erase", "audit_triggers"})
 
 # The portal's own role, while a command works as the owner: it gets its rights after a migration.
 runtime_role = ""

@@ -50,10 +50,10 @@ class ByKey[M: Model]:
         return found
 
     def prepare(self) -> Prepared:
-        query = self.rows().filter(pk=0).query
+        query = self.rows().filter(pk=0).query  # a key of text is asked for as "0"
         compiler = query.get_compiler(connection=connection)
         sql, params = compiler.as_sql()
-        if params[-1:] != (0,):
+        if params[-1:] not in ((0,), ("0",)):
             raise ValueError("The key must be the last parameter.")
         prepared = Prepared(
             query.model,

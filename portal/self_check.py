@@ -33,6 +33,7 @@ from portal.accounts import openid, seeds
 from portal.accounts.models import User, administrators
 from portal.audit import forwarding, triggers, verdicts
 from portal.audit.models import Standing
+from portal.backups import keeping, schedule
 from portal.checks import is_dangerous, outspoken
 from portal.getscreen import configured
 from portal.getscreen.errors import GetscreenError
@@ -43,6 +44,7 @@ SKEW = 5  # seconds: codes of authenticator apps last 30
 LEAST_SPACE = 1 << 30  # bytes
 LAG = timedelta(minutes=5)  # that a first try may take
 LATELY = timedelta(hours=24)
+LATE_BACKUP = 26  # hours: one a day, and two hours for it
 NAMES = 5  # people named before it says how many more
 
 
@@ -353,7 +355,25 @@ def look_at_space(here: Circumstances) -> Outcomes:
             yield WRONG, says, _("Make room: on a full disk the audit log cannot be written, and nothing may be done.")
         else:
             yield OK, says
-    yield UNKNOWN, _("The portal does not know whether its database is backed up."), _("See docs/operations.md.")
+
+
+def look_at_backups(here: Circumstances) -> Outcomes:
+    """How old the last good backup is, why the newest was not made, and whether it is on another disk."""
+    folder, hours, trouble = settings.BACKUP_DIR, schedule.hours_since_backup(), schedule.last_failure()
+    says = _("The last backup is %(hours)d hours old.") % {"hours": hours or 0}
+    if trouble:
+        fix = _("Mend that, then run `manage.py backup`.")
+        yield WRONG, _("The last backup was not made: %(reason)s") % {"reason": trouble}, fix
+    if folder is None:
+        says = _("The portal makes no backups by itself.") if hours is None else says
+        yield UNKNOWN, says, _("Set BACKUP_DIR, or see that something else saves the database.")
+    elif hours is None or hours > LATE_BACKUP:
+        says = _("There is no backup yet.") if hours is None else says
+        yield WRONG, says, _("Look at the log of `serve` or `watch`, and run `manage.py backup`.")
+    elif not trouble:
+        yield OK, says
+    if folder is not None and keeping.is_on_disk_of_database(folder):
+        yield UNWISE, _("The backups are on the disk of the database."), _("Set BACKUP_DIR to a folder on another one.")
 
 
 def look_at_name(here: Circumstances) -> Outcomes:
@@ -375,5 +395,6 @@ LOOKS: dict[str | Promise, Callable[[Circumstances], Outcomes]] = {
     gettext_lazy("Second factors"): look_at_factors,
     gettext_lazy("People"): look_at_people,
     gettext_lazy("Storage"): look_at_space,
+    gettext_lazy("Backups"): look_at_backups,
     gettext_lazy("Host names"): look_at_name,
 }

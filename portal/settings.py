@@ -80,6 +80,14 @@ def number(name: str, default: int, *, least: int, most: int) -> int:
     return int(value)
 
 
+def hours(name: str, default: tuple[int, ...]) -> tuple[int, ...]:
+    """Return hours of the day, such as `3, 15`, in order."""
+    found = words(name, [str(hour) for hour in default])
+    if not all(word.isdecimal() and int(word) < 24 for word in found):
+        raise ImproperlyConfigured(f"{name} must be hours of the day between 0 and 23, such as 3,15.")
+    return tuple(sorted({int(word) for word in found}))
+
+
 def address(name: str, default: str) -> str:
     """Return an address of ours: scheme and host, nothing behind it."""
     value = text(name, default).rstrip("/")
@@ -129,6 +137,8 @@ try:
     TRUSTED_PROXIES = [ipaddress.ip_network(entry, strict=False) for entry in words("TRUSTED_PROXIES", [])]
 except ValueError as error:
     raise ImproperlyConfigured(f"TRUSTED_PROXIES: {error}") from None
+# How long `serve` goes on answering after SIGTERM, with 503 on /readyz, so that a proxy can turn away from it first.
+DRAIN_SECONDS = number("DRAIN_SECONDS", 0, least=0, most=300)
 
 # --- Getscreen -------------------------------------------------------------------------------------
 
@@ -211,6 +221,7 @@ MIDDLEWARE = [
     "portal.health.HealthProbes",
     "portal.metrics.page.Metrics",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "portal.releases.OtherRelease",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "portal.languages.Language",
     "django.middleware.common.CommonMiddleware",
@@ -259,6 +270,11 @@ if DATABASES["default"]["ENGINE"] not in ("django.db.backends.sqlite3", "django.
 # The role that a migration gives its rights to, where another one owns the tables.
 DATABASE_RUNTIME_ROLE = ownership.runtime_role
 DATABASES["default"].update(ATOMIC_REQUESTS=False, CONN_MAX_AGE=None, CONN_HEALTH_CHECKS=True)
+if DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
+    # A server that has vanished without a word is noticed within seconds; by themselves sockets wait for many minutes.
+    found = {"connect_timeout": 5, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
+    found |= {"tcp_user_timeout": 20_000}  # milliseconds
+    DATABASES["default"]["OPTIONS"] = found | DATABASES["default"].get("OPTIONS", {})
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # FULL makes a committed audit entry survive a crash of the machine; IMMEDIATE avoids lock upgrades.
     DATABASES["default"]["OPTIONS"] = {
@@ -275,6 +291,11 @@ AUDIT_CHECKPOINT_DIR = Path(folder) if (folder := text("AUDIT_CHECKPOINT_DIR")) 
 # Where every event is sent as well, and whose signature that server's certificate must carry.
 SYSLOG_URL = text("SYSLOG_URL")
 SYSLOG_CA_FILE = text("SYSLOG_CA_FILE")
+# Where backups are made by the portal itself, if anywhere; at which hours of the day, and which of them are kept.
+BACKUP_DIR = Path(folder) if (folder := text("BACKUP_DIR")) else None
+BACKUP_HOURS = hours("BACKUP_HOURS", (3,))
+BACKUP_KEEP_DAYS = number("BACKUP_KEEP_DAYS", 14, least=1, most=3650)
+BACKUP_KEEP_WEEKS = number("BACKUP_KEEP_WEEKS", 8, least=0, most=520)
 CACHES = {
     "default": {
         # In the database, so that limits hold across workers; at the default of 300 entries a

@@ -1,7 +1,7 @@
 # The long batteries: what is attacked, killed, torn and filled up, on SQLite and then on a PostgreSQL with fsync on;
 # then what is sent to every address by nobody in particular. Called by `make batteries`; takes hours.
-# Before that whole lives of invitations are tried at random. With `security` or `life` as argument only that; with test
-# files only those run, on SQLite.
+# Before that replicas are restarted and killed, and whole lives of invitations are tried at random. With `security`,
+# `life` or `replicas` as argument only that; with test files only those run, on SQLite.
 set -eu
 BIN=${BIN:-.venv/bin}
 export LONG=1
@@ -20,7 +20,17 @@ finish() {
     cat "$BATTERY_REPORT"
 }
 
+replicas() { # restarted in turn, killed, and cut off from a PostgreSQL of their own
+    begin replicas.txt
+    "$BIN/python" -m pytest -q -p no:randomly tests/test_replicas.py tests/test_stopping.py
+    finish
+}
+
 report=${BATTERY_REPORT:-}
+if test "${1:-}" = replicas; then
+    replicas
+    exit 0
+fi
 if test "${1:-}" != security && test "${1:-}" != life; then
     on_postgres=$#
     test $# -gt 0 || set -- tests/audit/test_tampering.py tests/crashes
@@ -30,7 +40,7 @@ if test "${1:-}" != security && test "${1:-}" != life; then
         echo "# The same on PostgreSQL, fsync on:" >> "$BATTERY_REPORT"
         postgres=$("$BIN/python" -m tests.postgres start durable)
         trap '"$BIN/python" -m tests.postgres stop' EXIT
-        DATABASE_URL=$postgres "$BIN/python" -m pytest -q -p no:randomly tests/audit/test_tampering.py tests/crashes/test_kills.py
+        DATABASE_URL=$postgres "$BIN/python" -m pytest -q -p no:randomly tests/audit/test_tampering.py tests/crashes/test_kills.py tests/crashes/test_interruptions.py
     fi
     finish
     test "$on_postgres" = 0 || exit 0
@@ -41,6 +51,7 @@ if test "${1:-}" != security; then
     finish
     test "${1:-}" != life || exit 0
 fi
+test "${1:-}" = security || replicas
 begin security.txt
 "$BIN/python" -m pytest -q -p no:randomly $security
 finish

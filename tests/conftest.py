@@ -11,8 +11,7 @@ from django.core.cache import cache
 from django.db import connection
 from django.test import Client as DjangoBrowser
 
-from invitations import sync
-from invitations.board import boards, row_texts
+from invitations import board, sync
 from invitations.models import Invitation, Snapshot
 from portal.accounts import behind, roles
 from portal.accounts.models import User
@@ -175,5 +174,4 @@ def forget_strangers() -> None:
 @pytest.fixture(autouse=True)
 def forget_fragments() -> None:
     """Every test begins with revision 1 again; what another has rendered for it is another board."""
-    boards.forget()
-    row_texts.forget()
+    board.forget()

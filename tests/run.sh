@@ -33,7 +33,8 @@ second_half() {
         echo "On PostgreSQL:"
         # shellcheck disable=SC2046,SC2086 # one word per path
         DATABASE_URL=$postgres "$BIN/python" -m pytest -q -p no:cacheprovider tests/invitations tests/accounts \
-            tests/audit tests/portal tests/crashes/test_kills.py $(printf -- '--ignore=%s ' $PURE $WALKS) "$@" || failed=yes
+            tests/audit tests/portal tests/crashes/test_kills.py tests/crashes/test_interruptions.py \
+            $(printf -- '--ignore=%s ' $PURE $WALKS) "$@" || failed=yes
     fi
     echo "At every address:"
     # shellcheck disable=SC2086 # one word per path
@@ -46,6 +47,7 @@ half=$!
 failed=
 # shellcheck disable=SC2086,SC2046
 "$BIN/python" -m pytest -q --cov --cov-report= --ignore=tests/e2e --ignore=tests/test_processes.py \
+    --ignore=tests/test_replicas.py --ignore=tests/test_stopping.py --ignore=tests/test_load.py \
     $(printf -- '--ignore=%s ' $WALKS $MADE_UP) "$@" || failed="SQLite"
 "$BIN/python" -m pytest -q -p no:cacheprovider $MADE_UP "$@" || failed="$failed made-up input"
 wait "$half" || failed="$failed PostgreSQL or every address"
@@ -54,7 +56,8 @@ cat "$said"
 COVERAGE_FILE=.coverage-browser "$BIN/python" -m pytest -q -p no:cacheprovider --cov --cov-report= \
     tests/e2e/test_[a-h]*.py "$@" >"$said" 2>&1 &
 half=$!
-"$BIN/python" -m pytest -q --cov --cov-append --cov-report= tests/e2e/test_[i-z]*.py tests/test_processes.py "$@" ||
+"$BIN/python" -m pytest -q --cov --cov-append --cov-report= tests/e2e/test_[i-z]*.py tests/test_processes.py \
+    tests/test_replicas.py tests/test_stopping.py tests/test_load.py "$@" ||
     failed="$failed browser"
 wait "$half" || failed="$failed browser"
 cat "$said"

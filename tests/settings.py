@@ -44,6 +44,10 @@ for name in (
     "SENTRY_DSN",
     "SENTRY_CA_FILE",
     "SENTRY_PROXY_URL",
+    "BACKUP_DIR",
+    "BACKUP_HOURS",
+    "BACKUP_KEEP_DAYS",
+    "BACKUP_KEEP_WEEKS",
 ):
     os.environ.pop(name, None)
 

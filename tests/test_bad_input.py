@@ -21,7 +21,7 @@ from django.db import transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from invitations.board import boards, row_texts
+from invitations import board
 from tests import batteries
 from tests.conftest import Browser
 from tests.test_access import EXPECTED, PUBLIC, Cast, send
@@ -206,8 +206,7 @@ def undone() -> Iterator[None]:
     with block:
         yield
         transaction.set_rollback(True)
-    boards.forget()
-    row_texts.forget()
+    board.forget()
 
 
 def confirmed(browser: Browser, person: Any) -> Browser:

@@ -99,6 +99,7 @@ REACHING = {
     "portal/self_check.py": {"django.core.mail", "smtplib"},
     "portal/checks.py": {"ssl"},
     "portal/reports.py": {"sentry_sdk"},
+    "invitations/connections.py": {"socket"},  # which are opened to it
     "portal/embedded.py": {"socket"},
     "invitations/management/commands/start.py": {"socket"},
 }

@@ -272,6 +272,18 @@ TOTP.activate(User.objects.get(username="careful"), {seed!r})
 """
 
 
+def test_a_watcher_has_backups_made_without_waiting_for_them(tmp_path):
+    folder = tmp_path / "b"
+    with vendor_on_a_port(seed=4) as (vendor, server), Installation(tmp_path, server, BACKUP_DIR=str(folder)) as portal:
+        portal.prepare(())
+        portal.watch()
+        made = "SELECT COUNT(*) FROM audit_event WHERE kind = 'backup.made' AND result = 'ok'"
+        wait_until(lambda: portal.ask(made) == [(1,)], says="no backup")
+        before = lists(vendor)
+        wait_until(lambda: lists(vendor) > before, says="the watcher has stopped")
+        assert [file.suffixes for file in folder.iterdir()] == [[".backup", ".zip"]]
+
+
 def test_a_code_lets_one_of_many_in_whichever_process_they_reach(running):
     _, portal = running
     portal.manage("shell", "-c", GIVE_APP.format(seed=second_steps.SEED))

@@ -16,8 +16,10 @@ from django.utils import timezone
 from portal.accounts import sessions
 from portal.accounts.models import Session
 from portal.audit import origin
+from portal.prepared import ByKey
 
 KEY_LENGTH = 32
+kept = ByKey(lambda: Session.objects.all())
 
 
 class SessionStore(DatabaseStore):
@@ -45,7 +47,7 @@ class SessionStore(DatabaseStore):
         return bool(key) and len(key) == KEY_LENGTH and set(key) <= set(VALID_KEY_CHARS)
 
     def load(self) -> dict[str, Any]:
-        row = Session.objects.filter(session_key=self.session_key).first() if self.session_key else None
+        row = kept.get(self.session_key) if self.session_key else None
         if row is not None and not sessions.is_too_old(row):
             self.row = row
             return self.decode(row.session_data)

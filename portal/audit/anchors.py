@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -94,3 +96,15 @@ def take_line(line: str, source: str, anchors: Anchors) -> None:
         return
     if anchors.hashes.setdefault(seq, event_hash) != event_hash:
         anchors.conflicts.add(seq)
+
+
+def kinds_in(places: Iterable[Path], *, after: int) -> Counter[str]:
+    """Count the kinds of events after number `after` that lines of the portal's output tell of, each event once."""
+    kinds: dict[int, str] = {}
+    for file in files_of(places):
+        for line in file.read_bytes().splitlines():
+            with suppress(ValueError, AttributeError):
+                said = json.loads(line) if line.startswith(b"{") else {}
+                if said.get("log") == "audit" and isinstance(said.get("seq"), int) and said["seq"] > after:
+                    kinds[said["seq"]] = str(said.get("kind", ""))
+    return Counter(kinds.values())

@@ -24,6 +24,10 @@ from portal.audit.kinds import KINDS, Phase
 from portal.audit.models import PORTAL, STRANGER, Detail, Event, Person
 
 APPEND_LOCK = 7_203_911  # any constant; held until the appending transaction ends
+LOCK_WAIT = 10_000  # milliseconds that whoever writes waits for others, in the whole of its transaction
+MOST_SILENCE = 15_000  # milliseconds between two statements of a transaction that holds the log, or it is ended
+LOCK = """SELECT set_config('lock_timeout', %s, true), set_config('idle_in_transaction_session_timeout', %s, true),
+    pg_advisory_xact_lock(%s)"""
 SECOND = 1_000_000  # in microseconds
 STEP = 0.002  # seconds at most between two looks whether SQLite can be written
 ROOM = 1024 * 1024  # bytes that must be free on SQLite's disk
@@ -141,10 +145,14 @@ def tag(text: str) -> str:
 
 
 def lock() -> None:
-    """Hold the log until the current transaction ends. SQLite's write lock is held already."""
+    """Hold the log until the current transaction ends. SQLite's write lock is held already.
+
+    PostgreSQL waits for ever by itself: for a lock, and for a client that holds one and was cut off from it. Raises
+    OperationalError when waiting took too long.
+    """
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [APPEND_LOCK])
+            cursor.execute(LOCK, [f"{LOCK_WAIT:.0f}ms", f"{MOST_SILENCE:.0f}ms", APPEND_LOCK])
 
 
 @contextmanager

@@ -46,7 +46,8 @@ TICK = 1.0  # seconds
 MICROSECONDS = 1_000_000
 SEVERITIES = {Result.DENIED: syslog.WARNING, Result.FAILED: syslog.WARNING, Result.UNKNOWN: syslog.WARNING}
 GRAVE = ("audit.verified", "audit.triggers")  # if they failed, the log may have been changed
-ALARMING = ("signin.link_made", "signin.link_used")  # however it ended: somebody goes past the usual way in
+# However it ended: somebody goes past the usual way in, or has put the past in place of the present.
+ALARMING = ("signin.link_made", "signin.link_used", "backup.restored")
 
 
 class Overtaken(Exception):
@@ -315,6 +316,21 @@ def lag() -> Lag | None:
     return Lag(max(0, newest().seq - delivered), max(0, age))
 
 
+def flush() -> None:
+    """Send what is left at the very end of the program, unless another process does. Raises nothing.
+
+    Takes BUDGET and a second more at most; what does not go out by then is sent at the next start.
+    """
+    if not settings.SYSLOG_URL:
+        return
+    sender = Sender()
+    try:
+        sender.drain()
+        sender.close()
+    except Exception:
+        logger.exception("The last events could not be sent to the syslog server now")
+
+
 class Forwarder:
     """The thread beside the watcher that empties the outbox. Without SYSLOG_URL there is none."""
 
@@ -327,9 +343,11 @@ class Forwarder:
         if settings.SYSLOG_URL:
             self.thread.start()
 
-    def stop(self, timeout: float = 6.0) -> None:
-        """Ask the loop to end, and wait for it."""
+    def ask(self) -> None:
+        """Ask the loop to end."""
         self.stopping.set()
+
+    def join(self, timeout: float) -> None:
         if self.thread.is_alive():
             self.thread.join(timeout)
 

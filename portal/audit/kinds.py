@@ -331,5 +331,9 @@ KINDS: dict[str, Kind] = {
     ),
     "system.configured": Kind(_("Settings changed"), _("started with other settings: %(names)s")),
     "system.migrated": Kind(_("Database changed"), _("brought the database to another release")),
+    "backup.made": Kind(_("Backup made"), _("made the backup %(file)s"), _("could not make a backup: %(reason)s")),
+    "backup.restored": Kind(
+        _("Backup restored"), _("restored the backup of %(made_at)s, with the log up to event %(head)s")
+    ),
     "system.clock": Kind(_("Clock jumped"), _("noticed that the clock jumped by %(seconds)s seconds")),
 }

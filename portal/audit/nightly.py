@@ -18,6 +18,7 @@ from portal.audit.models import Event, Standing
 logger = logging.getLogger(__name__)
 
 AHEAD = timedelta(hours=1)
+GIVEN_UP_AFTER = timedelta(hours=3)  # a million events take half a minute
 AT = time(2)  # in the site's time zone
 _running: subprocess.Popen[bytes] | None = None
 
@@ -47,10 +48,18 @@ def is_due(standing: Standing, now: datetime) -> bool:
         return False
     if began > now + AHEAD:
         return True  # by a clock that was ahead then
+    if not has_ended(standing, began) and now - began > GIVEN_UP_AFTER:
+        return True  # its process was killed
     asked = standing.verify_requested_at
     if asked is not None and (standing.verify_began_at is None or asked > standing.verify_began_at):
         return True
     return began < last_night(now)
+
+
+def has_ended(standing: Standing, began: datetime) -> bool:
+    """Say whether the check that began then has left a result, good or bad. Before the first one there is none."""
+    done = standing.verified_at
+    return standing.verify_began_at is None or (done is not None and done >= began)
 
 
 def last_night(now: datetime) -> datetime:

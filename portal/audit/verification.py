@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import connection, transaction
 from django.utils.translation import gettext as _
@@ -38,6 +38,19 @@ ROWS = """
 """
 
 
+class Cut(NamedTuple):
+    """What the log says of a restore: which events were lost with it."""
+
+    event: int
+    ts: int
+    first: int
+    last: int
+
+    def explains(self, said: Statement) -> bool:
+        """Say whether a statement is about events of before the restore that are lost, and not about later ones."""
+        return self.first <= said.size <= self.last and said.ts < self.ts
+
+
 class Verification:
     """One check. `run` returns the report; a log that cannot be read raises what the database raises."""
 
@@ -51,6 +64,7 @@ class Verification:
         self.heads: dict[int, str] = {}
         self.open: dict[str, tuple[int, int, str]] = {}  # operations: their intent's number, time and kind
         self.lost, self.erased = Ranges(), Ranges()
+        self.cuts: list[Cut] = []
         self.purges: set[tuple[int, str]] = set()
         self.now = time.time_ns() // 1000
 
@@ -157,8 +171,10 @@ class Verification:
                 self.open[reference] = (seq, ts, kind)
             else:
                 self.open.pop(reference, None)
-        if kind.startswith("audit."):
+        if kind.startswith(("audit.", "backup.")):
             self.follow(seq, kind, said["facts"])
+            if kind == "backup.restored" and said["facts"]["cut"]:
+                self.cuts.append(Cut(seq, ts, *said["facts"]["cut"]))
 
     def check_details(self, seq: int, committed: str, salt: str | None, data: str | None, ticket: str | None) -> None:
         if salt is None or data is None:
@@ -209,9 +225,7 @@ class Verification:
         for note in sorted(self.anchors.notes, key=lambda note: note.statement.size):
             about = _("the outside copy at event %d") % note.statement.size
             said = self.checked_note(note.note, about, note.statement.size)
-            if not said:
-                continue
-            if not self.fits(said, about, good):
+            if not said or self.is_lost(said) or not self.fits(said, about, good):
                 continue
             if said.size not in here and said.size >= self.report.first:
                 self.report.tampered(_("The checkpoint at event %d was removed from the database.") % said.size)
@@ -223,6 +237,11 @@ class Verification:
                 self.report.tampered(cut, self.report.size + 1, is_exact=False)
             elif seq >= self.report.first:
                 self.cover(seq, None)
+
+    def is_lost(self, said: Statement) -> bool:
+        """Say whether an outside copy is of events that a restore has lost, and says so: no tampering, but a gap."""
+        is_as_it_was = (self.roots.get(said.size), self.heads.get(said.size)) == (said.root.hex(), said.head)
+        return not is_as_it_was and any(cut.explains(said) for cut in self.cuts)
 
     def cover(self, size: int, ts: int | None) -> None:
         if size > self.report.covered:
@@ -286,6 +305,12 @@ class Verification:
                     "There is no outside copy to compare with: whoever owns the database could have rewritten all of "
                     "it. Set AUDIT_CHECKPOINT_DIR, or give --anchors."
                 )
+            )
+        for cut in self.cuts:
+            self.report.incomplete(
+                _("A backup was restored, says event %(event)s: events %(first)s to %(last)s of before it are lost.")
+                % {"event": cut.event, "first": cut.first, "last": cut.last},
+                cut.event,
             )
         for first, last in self.lost.without(self.erased):
             self.report.incomplete(

@@ -28,12 +28,11 @@ from invitations.models import UNSETTLED_ON_BOARD, Delivery, Invitation, Operati
 from invitations.urgency import WAITING
 from portal.audit import forwarding
 from portal.audit.appending import newest
-from portal.audit.kinds import Result
-from portal.audit.models import Event, Standing
+from portal.audit.models import Standing
+from portal.backups import schedule
 
 logger = logging.getLogger(__name__)
 LATELY = timedelta(hours=24)
-BACKED_UP = "backup.made"  # the event of a backup
 
 
 class Known(Collector):
@@ -198,7 +197,7 @@ def storage(known: Knowledge) -> Iterator[Metric]:
     yield gauge(
         "portal_backup_age_seconds",
         "Since the last backup that the portal knows of; +Inf if it knows of none.",
-        known.age(last_backup()),
+        known.age(schedule.last_made()),
     )
     file = file_of_the_database()
     if file is not None:
@@ -209,12 +208,6 @@ def storage(known: Knowledge) -> Iterator[Metric]:
 def file_of_the_database() -> Path | None:
     file = Path(str(settings.DATABASES["default"]["NAME"]))
     return file if connection.vendor == "sqlite" and file.is_file() else None
-
-
-def last_backup() -> datetime | None:
-    """Return when the last good backup was made, as far as the audit log tells."""
-    event = Event.objects.filter(kind=BACKED_UP, result=Result.OK).order_by("-ts").first()
-    return event.at if event else None
 
 
 LOOKS: tuple[Callable[[Knowledge], Iterator[Metric]], ...] = (sync, clients, operations, outbox, log, storage)

@@ -1,5 +1,6 @@
 """Many at once: numbers without gaps, whoever rolls back, and one administrator, whoever hurries."""
 
+import threading
 import time
 from collections import Counter
 from datetime import timedelta
@@ -8,7 +9,7 @@ import pytest
 from django.contrib.auth.models import Group
 from django.core.cache import cache
 from django.core.management import CommandError, call_command
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from invitations import actions
@@ -19,10 +20,13 @@ from portal.accounts import hashing, roles, tallies
 from portal.accounts.forms import EnrolmentForm
 from portal.accounts.models import OneTimeLink, Tally, User, administrators, digest
 from portal.accounts.views import enrol_administrator
+from portal.audit import appending
 from portal.audit.models import Event
 from tests import chain
 from tests.accounts import second_steps
 from tests.conftest import PASSWORD, Browser
+
+POSTGRESQL = connection.vendor == "postgresql"
 
 
 class ChangedMind(Exception):
@@ -168,3 +172,32 @@ def test_nobody_makes_more_invitations_than_allowed_by_making_them_at_once(at_on
     assert sum(isinstance(result, LimitReached) for result in results) == 3, results
     assert sorted(vendor.rows()) == sorted(result for result in results if isinstance(result, int))
     assert at_once(1, lambda _: Event.objects.filter(kind="limit.reached").count()) == [1]
+
+
+if POSTGRESQL:
+
+    def test_whoever_vanishes_while_it_writes_holds_up_the_others_for_a_while_only(at_once, monkeypatch):
+        monkeypatch.setattr(appending, "LOCK_WAIT", 100)
+        monkeypatch.setattr(appending, "MOST_SILENCE", 2000)
+        has_lock, is_over = threading.Event(), threading.Event()
+        refusals = []
+
+        def vanish():
+            with audit.writing():
+                has_lock.set()
+                is_over.wait(60)  # as silent as a machine without power
+                audit.record("signout")
+
+        def write():
+            has_lock.wait(60)
+            while not is_over.is_set():
+                try:
+                    audit.record("signout")
+                    is_over.set()
+                except audit.Unavailable as refusal:
+                    refusals.append(refusal)
+
+        lost, _ = at_once(2, lambda number: write() if number else vanish())
+        assert isinstance(lost, audit.Unavailable)
+        assert refusals, "told after LOCK_WAIT, not after MOST_SILENCE"
+        assert at_once(1, lambda _: Event.objects.count()) == [1]

@@ -104,7 +104,8 @@ def test_without_an_address_nothing_happens(db, sender, settings):
     assert lag() is None
     forwarder = Forwarder()
     forwarder.start()
-    forwarder.stop()
+    forwarder.ask()
+    forwarder.join(1)
     assert not forwarder.thread.is_alive()
 
 
@@ -356,6 +357,19 @@ def test_an_end_that_the_server_does_not_confirm_is_sent_again(db, sender, plain
 
 
 # --- the log's own life
+
+
+def test_the_very_last_events_are_sent_before_the_program_is_gone(db, plain, settings, monkeypatch, caplog):
+    write(3)
+    forwarding.flush()
+    assert plain.events() == every()
+    assert Standing.load().forwarded_seq == every()[-1]
+    assert Lease().take(), "given back"
+    monkeypatch.setattr(Sender, "drain", lambda self: 1 / 0)
+    forwarding.flush()
+    assert "could not be sent" in caplog.text
+    settings.SYSLOG_URL = ""
+    forwarding.flush()
 
 
 def test_purged_events_are_left_out_and_it_is_said(db, sender, plain):

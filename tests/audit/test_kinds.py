@@ -168,6 +168,11 @@ FIXTURES: dict[str, tuple[Fixture, tuple[str, ...]]] = {
     "system.recovered": ({"facts": {"count": 2}}, (OK,)),
     "system.configured": ({"facts": {"names": ["POLL_SECONDS"]}}, (OK,)),
     "system.migrated": ({"facts": {"applied": ["audit.0003_x"], "taken_back": []}}, (OK,)),
+    "backup.made": (
+        {"facts": {"file": "portal-20260318T030000Z.backup.zip"}, "details": {"reason": "No space left on device"}},
+        (FAILED, OK),
+    ),
+    "backup.restored": ({"facts": {"made_at": "2026-03-18T03:00:00+00:00", "head": 4711, "cut": []}}, (OK,)),
     "system.clock": ({"facts": {"seconds": -3600}}, (OK,)),
 }
 SENTENCES = {

@@ -49,7 +49,16 @@ def started(monkeypatch):
     ],
 )
 def test_it_is_due_once_a_night_and_when_somebody_asks(db, began, asked, is_due):
-    assert nightly.is_due(Standing(verify_began_at=began, verify_requested_at=asked), NOW) is is_due
+    standing = Standing(verify_began_at=began, verify_requested_at=asked, verified_at=began)
+    assert nightly.is_due(standing, NOW) is is_due
+
+
+def test_a_check_that_came_to_no_end_is_begun_again(db):
+    standing = Standing(verify_began_at=TWO, verified_at=TWO - timedelta(days=1))
+    assert not nightly.is_due(standing, TWO + timedelta(hours=2))
+    assert nightly.is_due(standing, TWO + timedelta(hours=4))
+    standing.verified_at = TWO + timedelta(minutes=1)
+    assert not nightly.is_due(standing, TWO + timedelta(hours=4))
 
 
 def test_the_night_belongs_to_the_day_before_until_two():

@@ -228,3 +228,15 @@ def test_the_check_knows_which_database_has_roles(db):
 def test_what_is_given_names_every_table_of_the_log():
     assert set(grants.RIGHTS) == set(LOG)
     assert not [right for right in grants.RIGHTS.values() if set(right.split(", ")) - {"SELECT", "INSERT"}]
+
+
+@ONLY_POSTGRESQL
+def test_the_role_at_work_backs_all_of_it_up_and_the_owner_upgrades_and_gives_back_what_is_missing(roles, tmp_path):
+    done = roles.database.manage("backup", "--dir", str(tmp_path), DATABASE_URL=roles.runtime_url)
+    assert done.returncode == 0, done.stderr[-2000:]
+    (file,) = tmp_path.iterdir()
+    roles.database.ask(f'REVOKE ALL ON invitations_invitation FROM "{roles.runtime}"')
+    done = roles.manage("upgrade")
+    assert (done.returncode, "rights on invitations_invitation" in done.stdout) == (0, True), done.stderr[-2000:]
+    done = roles.manage("restore", str(file))
+    assert f"There is a portal in the database {roles.database.name}" in done.stderr

@@ -107,6 +107,7 @@ def test_the_portal_is_not_ready_while_a_trigger_is_weaker(db, anonymous, statem
         "seconds_since_sync": None,
         "minutes_since_anchor": None,
         "forward_lag": None,
+        "hours_since_backup": None,
     }
     triggers.reinstall()
     assert anonymous.get("/readyz").status_code == 200

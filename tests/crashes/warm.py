@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import traceback
 from importlib import import_module
 
 sys.argv[:] = ["manage.py", "serve"]  # what runs here, as events tell it
@@ -39,6 +40,8 @@ def main() -> None:
         if not pid:
             try:
                 run(log, arguments)
+            except Exception:
+                traceback.print_exc()
             finally:
                 os._exit(1)
         print(pid, flush=True)  # noqa: T201

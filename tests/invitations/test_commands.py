@@ -3,16 +3,18 @@
 import io
 import os
 import secrets
+import signal
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 
-from invitations import demo, server, static_files
+from invitations import background, demo, server, static_files
 from invitations.management.commands import serve, start, watch
 from invitations.models import Invitation, Status
 from portal import log
@@ -65,7 +67,7 @@ def test_serve_shows_no_code_to_other_machines(settings):
 
 def test_serve_refuses_a_database_that_is_not_prepared(monkeypatch, db):
     monkeypatch.setattr(serve.MigrationExecutor, "migration_plan", lambda self, targets: [("something", False)])
-    with pytest.raises(CommandError, match="migrate"):
+    with pytest.raises(CommandError, match="upgrade"):
         serve.refuse_unmigrated()
 
 
@@ -89,32 +91,18 @@ def test_static_files_are_collected_once(settings, tmp_path, monkeypatch):
     assert calls == []
 
 
-def test_the_server_carries_a_watcher_in_each_worker(monkeypatch):
-    log = []
-    monkeypatch.setattr(
-        server,
-        "Watcher",
-        lambda: type("W", (), {"start": lambda s: log.append("on"), "stop": lambda s: log.append("off")})(),
-    )
-    worker = type("Worker", (), {})()
-    server.stop_watcher(None, worker)
-    server.start_watcher(worker)
-    server.stop_watcher(None, worker)
-    assert log == ["on", "off"]
-
-
 def test_each_worker_counts_where_no_living_one_does(monkeypatch):
     monkeypatch.setattr(memory, "current", Counts([memory.PROCESS], regions=3))
     made = [type("Worker", (), {})() for _ in range(3)]
     arbiter = type("Arbiter", (), {"WORKERS": {}})()
     for number, worker in enumerate(made):
-        server.give_region(arbiter, worker)
+        server.expect(arbiter, worker)
         server.take_region(arbiter, worker)
         arbiter.WORKERS[number] = worker
     assert [worker.region for worker in made] == [0, 1, 2]
     assert memory.processes() == [(region, os.getpid()) for region in range(3)]
     del arbiter.WORKERS[1]
-    server.give_region(arbiter, made[1])
+    server.expect(arbiter, made[1])
     assert made[1].region == 1
 
 
@@ -133,18 +121,58 @@ def test_watch_needs_a_key(settings):
         call_command("watch")
 
 
-def test_watch_runs_until_it_is_told_to_stop(db, monkeypatch):
+@pytest.fixture
+def idle(monkeypatch):
+    """`watch` with threads that end at once or when asked; returns which were."""
+    asked = []
+    for part in ("Watcher", "Forwarder", "Courier"):
+        monkeypatch.setattr(background, part, lambda part=part: Idle(part, asked))
+    return asked
+
+
+class Idle:
+    """A part of the background that does nothing."""
+
+    def __init__(self, name, asked):
+        self.name, self.asked = name, asked
+        self.thread = threading.Thread(target=lambda: None)
+
+    def start(self):
+        self.thread.start()
+
+    def ask(self):
+        self.asked.append(self.name)
+
+    def join(self, timeout):
+        self.thread.join(timeout)
+
+
+def test_watch_runs_until_it_is_told_to_stop(db, monkeypatch, idle):
     handlers = {}
     monkeypatch.setattr(watch.signal, "signal", lambda number, handler: handlers.update({number: handler}))
+    end = threading.Event()
 
-    def run(watcher):
-        for number, handler in handlers.items():
-            handler(number, None)
-        assert watcher.stopping.is_set()
+    def start(self):
+        self.thread = threading.Thread(target=end.wait)
+        self.thread.start()
+        handlers[signal.SIGTERM](signal.SIGTERM, None)
+        handlers[signal.SIGINT](signal.SIGINT, None)
 
-    monkeypatch.setattr(watch.Watcher, "run", run)
+    monkeypatch.setattr(Idle, "start", start)
+    monkeypatch.setattr(Idle, "ask", lambda self: (idle.append(self.name), end.set()))
     call_command("watch")
-    assert len(handlers) == 2
+    assert idle == ["Watcher", "Forwarder", "Courier"]
+    assert list(Event.objects.order_by("seq").values_list("kind", flat=True)[:2]) == [
+        "system.started",
+        "system.stopped",
+    ]
+
+
+def test_a_watcher_that_ends_by_itself_is_no_success(db, monkeypatch, idle):
+    monkeypatch.setattr(watch.signal, "signal", lambda number, handler: None)
+    with pytest.raises(CommandError, match="ended by itself"):
+        call_command("watch")
+    assert idle == ["Watcher", "Forwarder", "Courier"]
 
 
 def test_start_says_where_to_enrol_while_there_is_no_administrator(never_runs, db, monkeypatch):

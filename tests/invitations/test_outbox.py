@@ -450,7 +450,8 @@ def test_the_courier_looks_at_once_when_its_process_orders(order, monkeypatch, d
         order()
         assert len(looks) == 2, "not before the order is certain"
     wait_for(lambda: sorted(looks) == ["mail", "mail", "webhook", "webhook"])
-    one.stop()
+    one.ask()
+    one.join(10)
     assert not outbox._wakers
 
 

@@ -11,6 +11,7 @@ import pytest
 from django.conf import settings
 from django.contrib.auth.models import Group
 from django.db import connection
+from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -60,9 +61,10 @@ def rendered(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     tags: list[str] = []
     render = Board.render
 
-    def counting(board: Board) -> str:
-        tags.append(board.tag)
-        return render(board)
+    def counting(board: Board, part: str) -> str:
+        if part == "board":
+            tags.append(board.tag)
+        return render(board, part)
 
     monkeypatch.setattr(Board, "render", counting)
     return tags
@@ -122,6 +124,46 @@ def test_people_with_the_same_rights_share_one_rendering(agent, colleague, brows
     tags = {poll(browser_of(person)).headers["HX-PTag"] for person in (agent, colleague, agent)}
     assert len(tags) == 1
     assert len(rendered) == 1
+
+
+@pytest.mark.parametrize("path", ["/board/rows/", "/board/waiting/"])
+def test_a_changed_board_costs_the_next_person_no_more_questions_than_an_unchanged_one(
+    agent, colleague, browser_of, vendor, look, path
+):
+    vendor.add("Somebody", status=1)
+    look()
+    poll(browser_of(agent), path=path)
+    browser, asked, statuses, tag = browser_of(colleague), [], [], "an earlier one"
+    for _ in range(2):
+        with CaptureQueriesContext(connection) as queries:
+            answer = poll(browser, tag, path=path)
+        tag = answer.headers["HX-PTag"]
+        asked.append(len(queries))
+        statuses.append(answer.status_code)
+    assert statuses == [200, 304]
+    assert asked[0] == asked[1]
+
+
+def test_a_shared_fragment_tells_the_time_of_the_list_it_is_answered_after(agent, colleague, browser_of, vendor, look):
+    vendor.add("Somebody")
+    look()
+    first = poll(browser_of(agent))
+    Snapshot.objects.update(good_at=F("good_at") + timedelta(seconds=3))
+    second = poll(browser_of(colleague))
+    assert first.headers["HX-PTag"] == second.headers["HX-PTag"]
+    for answer in (first, second):
+        assert f'data-good-at="{answer.headers["X-Good-At"]}"' in answer.content.decode()
+    assert first.headers["X-Good-At"] != second.headers["X-Good-At"]
+
+
+def test_who_has_been_given_a_client_is_told_alone(agent, colleague, browser_of, vendor, look):
+    number = vendor.add("Somebody", status=1)
+    look()
+    Invitation.objects.filter(vendor_id=number).update(taken_by=colleague, taken_by_name="Joss", taken_at=None)
+    Snapshot.bump()
+    told = [poll(browser_of(person), path="/board/waiting/").json() for person in (agent, colleague)]
+    assert [each["needs"] for each in told] == [0, 1]
+    assert [len(each["joined"]) for each in told] == [0, 1]
 
 
 def test_other_rights_another_filter_or_language_have_another_tag(agent, lead, browser_of, look):

@@ -109,6 +109,29 @@ def test_a_page_asks_again_just_after_the_next_list(db, ago, expected):
     assert next_poll(snapshot, now) == pytest.approx(expected, abs=0.05)
 
 
+def test_a_crowd_is_asked_to_come_one_after_the_other(monkeypatch):
+    few, many, more = Presence(), Presence(), Presence()
+    for here, count in ((few, 10), (many, 200), (more, 5_000)):
+        for number in range(count + 1):
+            here.seen(100.0 + number * settings.POLL_SECONDS / count)
+    assert few.spread < 0.1
+    assert many.spread == pytest.approx(1.0, rel=0.02)
+    assert more.spread == 0.8 * settings.POLL_SECONDS
+    now = timezone.now()
+    monkeypatch.setattr(rhythm, "here", many)
+    asked = [next_poll(Snapshot(attempted_at=now, watched_at=now), now) for _ in range(500)]
+    assert 3.0 <= min(asked) < 3.2
+    assert 3.8 < max(asked) <= 4.01
+
+
+def test_a_crowd_that_has_gone_is_forgotten():
+    here = Presence()
+    for number in range(1_000):
+        here.seen(100.0 + number * 0.003)
+    here.seen(1_000.0)
+    assert here.spread < 0.1
+
+
 def test_a_page_asks_every_interval_while_the_watcher_pauses(db):
     now = timezone.now()
     assert next_poll(Snapshot(attempted_at=now, pause_until=now + timedelta(seconds=50)), now) == settings.POLL_SECONDS

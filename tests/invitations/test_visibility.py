@@ -14,6 +14,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from invitations import actions
+from invitations import board as whole_board
 from invitations.board import Board, boards
 from invitations.context import health
 from invitations.models import Invitation, Operation, Policy, Snapshot, Status, sight_of
@@ -55,12 +56,13 @@ def test_every_list_shows_that_and_nothing_else(world, visibility, is_private_al
         called = browser.get("/board/waiting/").json()
         assert called["needs"] == len(waiting), name
         assert {one["name"] for one in called["joined"]} <= {t.row.client_name for t in waiting}, name
+        request = browser.get("/").wsgi_request
         counted = Board(
             user=world.people[name],
-            query=browser.get("/").wsgi_request.GET,
+            query=request.GET,
             snapshot=Snapshot.load(),
             policy=Policy.load,
-            health=None,
+            health=health(request),
         )
         assert counted.counts["all"] == len(seen), name
 
@@ -183,7 +185,7 @@ def test_two_people_at_once_never_get_a_row_of_the_other(world):
 
 def test_where_everybody_sees_everything_all_share_one_rendering(world):
     decide()
-    boards.forget()
+    whole_board.forget()
     tags = {poll(signed_in(world.people[name])).headers["HX-PTag"] for name in ("maker", "mate", "elsewhere", "alone")}
     assert len(tags) == 1
     assert len(boards._values) == 1

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import psycopg
 import pytest
 from django.conf import settings
+from django.db import OperationalError
 from django.utils import timezone
 
 from invitations import actions, operations, sync
@@ -149,15 +151,43 @@ def test_a_tick_survives_whatever_a_round_does(vendor, db, monkeypatch, caplog):
     assert "A round of the watcher failed" in caplog.text
 
 
+def test_a_database_that_is_away_is_told_once_and_without_a_traceback(db, monkeypatch, caplog):
+    def away(*args, **kwargs):
+        raise OperationalError from psycopg.OperationalError("the connection is closed")
+
+    watcher = Watcher()
+    with monkeypatch.context() as patch:
+        patch.setattr("invitations.watcher.close_old_connections", away)
+        patch.setattr(Snapshot, "load", away)
+        for _ in range(3):
+            watcher.tick()
+            assert watcher.rest() > 0
+    said = [record for record in caplog.records if record.name == "invitations.watcher"]
+    assert [record.getMessage() for record in said] == ["The watcher cannot reach the database, and tries again"]
+    assert said[0].exc_info is None
+    assert watcher.is_cut_off
+
+
 def test_the_watcher_thread_ends_when_told(vendor, db, monkeypatch):
     watcher = Watcher()
     ticks = []
     monkeypatch.setattr(watcher, "tick", lambda: ticks.append(watcher.stopping.set()))
     monkeypatch.setattr(watcher.lease, "release", lambda: None)
     watcher.start()
-    watcher.stop()
+    watcher.ask()
+    watcher.join(10)
     assert ticks
     assert not watcher.thread.is_alive()
+
+
+def test_only_the_watcher_with_the_lease_looks_whether_a_backup_is_due(vendor, db, monkeypatch):
+    looks = []
+    monkeypatch.setattr("invitations.watcher.schedule.back_up_if_due", lambda: looks.append(1))
+    first, second = Watcher(), Watcher()
+    first.back_up()
+    second.back_up()
+    first.back_up()  # within the minute
+    assert looks == [1]
 
 
 def test_an_interrupted_operation_becomes_unknown(agent, vendor, look, monkeypatch):

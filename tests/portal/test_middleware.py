@@ -17,7 +17,12 @@ from tests.conftest import PASSWORD, Browser
 
 PROXY = "10.0.0.1"
 SPOOFED = "192.0.2.66"
-NOTHING_YET = {"seconds_since_sync": None, "minutes_since_anchor": None, "forward_lag": None}
+NOTHING_YET = {
+    "seconds_since_sync": None,
+    "minutes_since_anchor": None,
+    "forward_lag": None,
+    "hours_since_backup": None,
+}
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import io
 from collections import namedtuple
 from ipaddress import ip_network
+from types import SimpleNamespace
 
 import pytest
 from allauth.mfa.models import Authenticator
@@ -15,6 +16,7 @@ from portal import self_check
 from portal.accounts import roles
 from portal.audit import triggers
 from portal.audit.models import Standing
+from portal.backups import keeping
 from portal.getscreen.types import Secret
 from tests.accounts.second_steps import give_app, give_codes
 
@@ -164,8 +166,8 @@ def test_a_full_disk(settings, tmp_path, monkeypatch):
         monkeypatch.setattr(self_check.shutil, "disk_usage", lambda path: usage(9, 9, free))
         return [state for state, *_ in self_check.look_at_space(self_check.Circumstances(None, calls=False))]
 
-    assert outcomes(5_000_000_000) == ["ok", "unknown"]
-    assert outcomes(9) == ["wrong", "unknown"]
+    assert outcomes(5_000_000_000) == ["ok"]
+    assert outcomes(9) == ["wrong"]
 
 
 def test_a_bare_address_takes_no_passkeys(settings, db):
@@ -192,12 +194,44 @@ def test_the_command_says_it_all_and_how_it_ends(vendor, db, make_person, look):
     call_command("self_check", offline=True, stdout=out)
 
 
+@pytest.mark.parametrize(
+    ("folder", "hours", "trouble", "expected"),
+    [
+        (False, None, "", ["unknown"]),
+        (False, 5, "", ["unknown"]),
+        (True, None, "", ["wrong"]),
+        (True, 5, "", ["ok"]),
+        (True, 27, "", ["wrong"]),
+        (True, 5, "No space left", ["wrong"]),
+    ],
+)
+def test_how_old_the_last_backup_is(folder, hours, trouble, expected, db, settings, monkeypatch, tmp_path):
+    settings.BACKUP_DIR = tmp_path if folder else None
+    monkeypatch.setattr(self_check.schedule, "hours_since_backup", lambda: hours)
+    monkeypatch.setattr(self_check.schedule, "last_failure", lambda: trouble)
+    assert states("Backups") == expected
+    assert not trouble or trouble in str(found("Backups"))
+
+
+def test_backups_on_the_disk_of_the_database_are_unwise(db, settings, monkeypatch, tmp_path):
+    settings.BACKUP_DIR = tmp_path
+    fake = SimpleNamespace(vendor="sqlite", settings_dict={"NAME": tmp_path / "x"})
+    monkeypatch.setattr(keeping, "connection", fake)
+    assert not keeping.is_on_disk_of_database(tmp_path)
+    (tmp_path / "x").touch()
+    assert keeping.is_on_disk_of_database(tmp_path)
+    fake.vendor = "postgresql"
+    assert not keeping.is_on_disk_of_database(tmp_path)
+    monkeypatch.setattr(keeping, "is_on_disk_of_database", lambda _: True)
+    assert "unwise" in [state for state, *_ in self_check.look_at_backups(self_check.Circumstances(None, False))]
+
+
 def test_the_command_says_what_to_do_about_a_database_that_is_not_prepared(db, monkeypatch):
     def run(**_):
         raise OperationalError("no such table: audit_standing\nLINE 1: SELECT")
 
     monkeypatch.setattr(self_check, "run", run)
-    with pytest.raises(CommandError, match=r"\(no such table: audit_standing\).*manage.py migrate"):
+    with pytest.raises(CommandError, match=r"\(no such table: audit_standing\).*manage.py upgrade"):
         call_command("self_check", stdout=io.StringIO())
 
 

@@ -52,6 +52,8 @@ WRONG = [
     ("TRUSTED_PROXIES", "10.0.0.1, proxy.example.org"),
     ("GETSCREEN_LINK_HOSTS", "*"),
     ("GETSCREEN_LINK_HOSTS", "https://getscreen.me"),
+    ("DRAIN_SECONDS", "301"),
+    ("DRAIN_SECONDS", "-1"),
     ("POLL_SECONDS", "0"),
     ("POLL_SECONDS", "61"),
     ("POLL_SECONDS", "-3"),
@@ -85,6 +87,10 @@ WRONG = [
     ("SENTRY_DSN", "http://hunter2@sentry.example.org/1"),
     ("SENTRY_CA_FILE", "/nothing/here"),
     ("SENTRY_PROXY_URL", "socks5://proxy.example.org"),
+    ("BACKUP_HOURS", "24"),
+    ("BACKUP_HOURS", "3, noon"),
+    ("BACKUP_KEEP_DAYS", "0"),
+    ("BACKUP_KEEP_WEEKS", "-1"),
     ("WEBHOOK_PRIVATE_HOSTS", "10.0.0.0/33"),
     ("WEBHOOK_PRIVATE_HOSTS", "https://chat.example.org"),
     ("WEBHOOK_PRIVATE_HOSTS", "*"),
@@ -251,7 +257,7 @@ def variables():
     """Every variable that settings.py reads, and what chooses the database's role before it."""
     source = "".join((ROOT / "portal" / name).read_text(encoding="utf-8") for name in ("settings.py", "ownership.py"))
     found = re.findall(
-        r'\b(?:text|secret|words|pairs|choice|flag|number|address|ticket_url|url_config|env\.get)\(\s*"([A-Z_]+)"',
+        r'\b(?:text|secret|words|hours|pairs|choice|flag|number|address|ticket_url|url_config|env\.get)\(\s*"([A-Z_]+)"',
         source,
     )
     return set(found)

@@ -14,6 +14,7 @@ from invitations.operations import abandon_interrupted
 from invitations.server import Server
 from portal import audit, log
 from portal.audit import lines, program
+from portal.backups import schema
 from portal.checks import is_dangerous, outspoken
 from portal.getscreen.links import is_loopback
 
@@ -23,7 +24,7 @@ UNWRITABLE = "The audit log cannot be written, so the portal does not start: %s"
 
 class Command(BaseCommand):
     requires_system_checks = ()  # some need the database, whose trouble is told better below
-    help = "Run the production server. Prepare the database with `migrate` first."
+    help = "Run the production server. Prepare the database with `upgrade` first."
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--bind", default="127.0.0.1:8000", metavar="HOST:PORT")
@@ -83,4 +84,9 @@ def refuse_unmigrated() -> None:
     except DatabaseError as error:
         raise CommandError(f"The database cannot be used: {error}. Check DATABASE_URL.") from None
     if pending:
-        raise CommandError("The database is not prepared for this release. Run `manage.py migrate` first.")
+        raise CommandError("The database is not prepared for this release. Run `manage.py upgrade` first.")
+    if schema.is_unfinished():
+        raise CommandError("A restore into this database was interrupted. Run `manage.py restore` again.")
+    if newer := schema.unknown(schema.applied()):
+        # One release ahead everything works (docs/decisions/0025), which is how replicas are upgraded one by one.
+        logger.warning("The database is of a newer release than this one: upgrade this one soon. %s", ", ".join(newer))

@@ -1,18 +1,19 @@
 """Run the watcher alone, without a web server."""
 
 import signal
+import threading
 from types import FrameType
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from invitations.courier import Courier
+from invitations.background import Background
 from invitations.management.commands.serve import begin, refuse_unmigrated
-from invitations.watcher import Watcher
 from portal import log, reports
-from portal.audit import lines, program
-from portal.audit.forwarding import Forwarder
+from portal.audit import forwarding, lines, program
+
+LOOK_EVERY = 1.0  # seconds
 
 
 class Command(BaseCommand):
@@ -28,17 +29,19 @@ class Command(BaseCommand):
         self.check()
         begin()
         reports.begin()
-        watcher, forwarder, courier = Watcher(), Forwarder(), Courier()
+        stopping, background = threading.Event(), Background()
 
         def stop(signum: int, frame: FrameType | None) -> None:
-            watcher.stopping.set()
+            stopping.set()
 
         signal.signal(signal.SIGTERM, stop)
         signal.signal(signal.SIGINT, stop)
-        forwarder.start()
-        courier.start()
-        watcher.run()
+        background.start()
+        while background.watcher.thread.is_alive() and not stopping.wait(LOOK_EVERY):
+            pass
+        background.stop()
         program.stopped()
-        forwarder.stop()
-        courier.stop()
+        forwarding.flush()
         reports.end()
+        if not stopping.is_set():
+            raise CommandError("The watcher has ended by itself; the log says why. Start it again.")

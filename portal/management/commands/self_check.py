@@ -24,7 +24,7 @@ class Command(BaseCommand):
         except DatabaseError as error:
             reason = str(error).strip().partition("\n")[0]
             raise CommandError(
-                f"The database cannot be used ({reason}). Check DATABASE_URL, and run `manage.py migrate` first."
+                f"The database cannot be used ({reason}). Check DATABASE_URL, and run `manage.py upgrade` first."
             ) from error
         for one in findings:
             self.stdout.write(f"{MARKS[one.state]} {one.topic}: {one.says}")
