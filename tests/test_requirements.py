@@ -318,7 +318,7 @@ def test_programs_are_started_with_a_list_of_our_own_words():
 
 def test_random_values_that_guard_something_come_from_the_system():
     spreading = {"portal/audit/appending.py", "portal/audit/forwarding.py", "portal/getscreen/transport.py"}
-    spreading |= {"portal/getscreen/breaker.py", "invitations/sync.py", "invitations/expiry.py"}
+    spreading |= {"portal/getscreen/breaker.py", "invitations/sync.py", "invitations/expiry.py", "invitations/rhythm.py"}
     using = {relative(path) for path in SOURCES if "random" in imports_of(path) and "simulator" not in path.parts}
     assert using <= spreading
     for path in SOURCES:
