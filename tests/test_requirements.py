@@ -310,7 +310,10 @@ def test_sources_use_nothing_that_runs_or_revives_what_it_reads(path):
 
 def test_programs_are_started_with_a_list_of_our_own_words():
     starting = {relative(path) for path in SOURCES if calls_in(path, r"subprocess\.\w+")}
-    assert starting == {"portal/audit/nightly.py", "invitations/demo.py"}
+    assert starting == {
+        *("portal/audit/nightly.py", "invitations/demo.py"),
+        *("portal/backups/schedule.py", "portal/backups/programs.py"),
+    }
     for path in SOURCES:
         for call in calls_in(path, r"subprocess\.\w+"):
             assert not isinstance(call.args[0], ast.JoinedStr | ast.Constant)
@@ -318,7 +321,8 @@ def test_programs_are_started_with_a_list_of_our_own_words():
 
 def test_random_values_that_guard_something_come_from_the_system():
     spreading = {"portal/audit/appending.py", "portal/audit/forwarding.py", "portal/getscreen/transport.py"}
-    spreading |= {"portal/getscreen/breaker.py", "invitations/sync.py", "invitations/expiry.py", "invitations/rhythm.py"}
+    spreading |= {"portal/getscreen/breaker.py"}
+    spreading |= {f"invitations/{name}.py" for name in ("sync", "expiry", "rhythm")}
     using = {relative(path) for path in SOURCES if "random" in imports_of(path) and "simulator" not in path.parts}
     assert using <= spreading
     for path in SOURCES:
