@@ -10,7 +10,6 @@ from django.utils import timezone
 from invitations.models import Delivery, Invitation, Operation, Snapshot
 from portal import audit
 from portal.audit.models import Standing
-from portal.metrics import gauges
 
 
 def ago(**spans):
