@@ -22,6 +22,7 @@ from django.conf import settings
 from django.db import connections
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter as GunicornArbiter
+from gunicorn.errors import HaltServer
 from gunicorn.glogging import Logger as GunicornLogger
 
 from invitations.background import Background
@@ -102,6 +103,14 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
     def stop(self, graceful: bool = True) -> None:
         stage.note(ENDING)
         super().stop(graceful)
+
+    def reap_workers(self) -> None:
+        """Bury who has ended. The first that could not begin ends the program; a second must not interrupt that."""
+        try:
+            super().reap_workers()
+        except HaltServer:
+            if not stage.is_ending:
+                raise
 
     def manage_workers(self) -> None:
         """Called about once a second, and after every signal."""

@@ -80,7 +80,9 @@ def test_a_stop_turns_others_away_and_lets_whoever_waits_for_the_vendor_have_the
         assert waiting.result(60).status_code == 303
     assert process.wait(60) == 0
     assert portal.ask("SELECT lease_token FROM invitations_snapshot") == [("",)]
-    assert portal.ask("SELECT kind FROM audit_event ORDER BY seq DESC LIMIT 1") == [("system.stopped",)]
+    assert portal.ask("SELECT kind FROM audit_event WHERE kind LIKE 'system.st%' ORDER BY seq DESC LIMIT 1") == [
+        ("system.stopped",)
+    ]
     assert chain.faults_in(portal.ask) == []
 
 
@@ -96,7 +98,9 @@ def test_a_hang_up_brings_new_workers_and_ctrl_c_ends_in_good_order(site):
     wait_until(lambda: len(family(process.pid)) == 3, says="the worker is not replaced")
     process.send_signal(signal.SIGINT)
     assert process.wait(60) == 0
-    assert portal.ask("SELECT kind FROM audit_event ORDER BY seq DESC LIMIT 1") == [("system.stopped",)]
+    assert portal.ask("SELECT kind FROM audit_event WHERE kind LIKE 'system.st%' ORDER BY seq DESC LIMIT 1") == [
+        ("system.stopped",)
+    ]
 
 
 def test_workers_whose_parent_was_killed_leave_and_give_their_lease_back(site):
@@ -149,7 +153,9 @@ def test_a_worker_that_cannot_begin_ends_the_server_instead_of_being_started_for
         process = begin(portal, output, "serve", "--bind", f"127.0.0.1:{portal.port}", first=break_it)
     assert process.wait(60) == 3
     assert "Worker failed to boot" in log.read_text()
-    assert portal.ask("SELECT kind FROM audit_event ORDER BY seq DESC LIMIT 1") == [("system.stopped",)]
+    assert portal.ask("SELECT kind FROM audit_event WHERE kind LIKE 'system.st%' ORDER BY seq DESC LIMIT 1") == [
+        ("system.stopped",)
+    ]
 
 
 def test_a_thread_that_waits_for_the_vendor_is_no_worker_that_hangs(site):

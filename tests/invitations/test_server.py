@@ -10,6 +10,8 @@ from types import SimpleNamespace
 
 import pytest
 from django.test import Client
+from gunicorn.arbiter import Arbiter as GunicornArbiter
+from gunicorn.errors import HaltServer
 
 from invitations import background, server
 from invitations.background import Background
@@ -99,6 +101,17 @@ def test_a_worker_that_ends_with_the_server_is_no_reason_to_rest(arbiter, stage)
     arbiter.note_end(SimpleNamespace(born_at=time.monotonic()))
     arbiter.note_end(SimpleNamespace(born_at=time.monotonic()))
     assert arbiter.not_before == 0
+
+
+def test_only_the_first_worker_that_could_not_begin_ends_the_program(arbiter, stage, monkeypatch):
+    def fail(self):
+        raise HaltServer("Worker failed to boot.", 3)
+
+    monkeypatch.setattr(GunicornArbiter, "reap_workers", fail)
+    with pytest.raises(HaltServer):
+        arbiter.reap_workers()
+    stage.note(stopping.ENDING)
+    arbiter.reap_workers()
 
 
 def worker_at(*listeners: socket.socket) -> Worker:
