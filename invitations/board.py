@@ -62,7 +62,7 @@ PAGE = 200  # rows
 CALLED = 5  # clients by name in one answer for a hidden page
 # A full page of the board is about half a megabyte, a row 3 kB.
 boards: Kept[Shared] = Kept(32)
-row_texts: Kept[str] = Kept(2_000)
+row_texts: Kept[str] = Kept(1_000)
 surroundings: Kept[str] = Kept(32)
 counts: Kept[dict[str, int]] = Kept(32)
 waiters: Kept[Waiting] = Kept(32)
@@ -205,7 +205,9 @@ class Board:
     @property
     def html(self) -> str:
         """The polled element, rendered once for everybody with this tag."""
-        return boards.get(self.tag, lambda: Shared(self.render("board"))).for_person(self.user.pk)
+        return boards.get(self.tag, lambda: Shared(self.render("board")), revision=self.snapshot.revision).for_person(
+            self.user.pk
+        )
 
     @property
     def fragment(self) -> str:
@@ -213,7 +215,9 @@ class Board:
 
         That is the same for everybody with this tag as well, but for the time of the last good list, which no tag has.
         """
-        return surroundings.get((self.tag, self.snapshot.good_at), lambda: self.render("around")) + self.html
+        key = (self.tag, self.snapshot.good_at)
+        shared = surroundings.get(key, lambda: self.render("around"), revision=self.snapshot.revision)
+        return shared + self.html
 
     def render(self, part: str) -> str:
         # Without a request and a viewer, so that nothing of this one person can get in.
@@ -243,7 +247,7 @@ class Board:
     @property
     def waiting(self) -> dict[str, Any]:
         """How many wait for anybody or for the viewer, the last of them to come, and who waits too long, for alerts."""
-        found = waiters.get(self.tag, self.find_waiting)
+        found = waiters.get(self.tag, self.find_waiting, revision=self.snapshot.revision)
         mine = found.given.get(self.user.pk, [])
         return {"needs": found.needs + len(mine), "joined": found.joined + mine[:CALLED], "urgent": found.urgent}
 
@@ -265,7 +269,7 @@ class Board:
     @cached_property
     def counts(self) -> dict[str, int]:
         """How many rows each tab has, and how many of all are open."""
-        return counts.get(self.tag, lambda: self.counted(self.scope))
+        return counts.get(self.tag, lambda: self.counted(self.scope), revision=self.snapshot.revision)
 
     @cached_property
     def found(self) -> dict[str, int]:

@@ -15,13 +15,20 @@ class Kept[V]:
 
     def __init__(self, size: int) -> None:
         self.size = size
+        self._revision = 0
         self._values: OrderedDict[Hashable, V] = OrderedDict()
         # One at a time: rendering is work for the processor, and those who wait mostly want the same.
         self._lock = threading.Lock()
 
-    def get(self, key: Hashable, make: Callable[[], V]) -> V:
-        """Return the value for `key`, made now by the first who asks."""
+    def get(self, key: Hashable, make: Callable[[], V], *, revision: int = 0) -> V:
+        """Return the value for `key`, made now by the first who asks.
+
+        revision: with a higher one than before, what was kept for earlier ones is dropped. Nobody asks for it again.
+        """
         with self._lock:
+            if revision > self._revision:
+                self._revision = revision
+                self._values.clear()
             if key not in self._values:
                 self._values[key] = make()
             self._values.move_to_end(key)
@@ -32,4 +39,5 @@ class Kept[V]:
     def forget(self) -> None:
         """Drop everything: for tests, whose databases begin anew with the same revisions."""
         with self._lock:
+            self._revision = 0
             self._values.clear()

@@ -50,3 +50,16 @@ def test_a_failure_while_rendering_is_not_kept():
     with pytest.raises(ZeroDivisionError):
         kept.get("tag", lambda: str(1 / 0))
     assert kept.get("tag", lambda: "text") == "text"
+
+
+def test_what_belongs_to_an_earlier_revision_is_not_kept():
+    kept: Kept[str] = Kept(30)
+    for revision in (1, 2, 3):
+        for key in ("a", "b"):
+            kept.get((revision, key), lambda: "text", revision=revision)
+    assert len(kept._values) == 2
+    kept.get((2, "late"), lambda: "of somebody who has read the earlier one", revision=2)
+    assert len(kept._values) == 3
+    kept.forget()
+    kept.get((1, "a"), lambda: "text", revision=1)
+    assert len(kept._values) == 1
