@@ -43,7 +43,7 @@ def test_fifty_people_poll_without_a_failure_and_one_list_per_interval(running):
 
 def test_of_a_burst_nothing_is_lost_or_doubled(running):
     simulator, portal, _master = running
-    seen, before = burst.burst(simulator, portal, 30, 30, 3.0, 10)
+    seen, before = burst.burst(simulator, portal, 30, 30, 3.0, 10, patience=20.0)
     assert seen.failures == {}
     assert Counter(each["what"] for each in seen.done) == {"create": 30, "connect": 30}
     assert burst.differences(simulator, portal, seen, before) == []

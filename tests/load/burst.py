@@ -48,7 +48,13 @@ def run(creates: int = 200, connects: int = 200, seconds: float = 10.0, people: 
 
 
 def burst(
-    simulator: Simulator, portal: Portal, creates: int, connects: int, seconds: float, people: int
+    simulator: Simulator,
+    portal: Portal,
+    creates: int,
+    connects: int,
+    seconds: float,
+    people: int,
+    patience: float = PATIENCE,
 ) -> tuple[Seen, Counter[str]]:
     """Let it happen. Returns what the people saw, and what the ledger counted before."""
     portal.set_policy(creates_per_hour=ALLOWED, connects_per_ten_minutes=ALLOWED)
@@ -65,7 +71,7 @@ def burst(
         simulator.fail(operation, "slow", times=None, seconds=LATENCY)
     before = Counter(effect.kind for effect in simulator.ledger.effects)
     begin = time.time() + ARRIVE + SETTLE
-    crowd = Crowd(portal.url, portal.people(people), begin, begin + seconds + PATIENCE, agents=people, acts=acts)
+    crowd = Crowd(portal.url, portal.people(people), begin, begin + seconds + patience, agents=people, acts=acts)
     with swarm(crowd, arrive=ARRIVE) as seen:
         pass
     simulator.clear()
