@@ -99,7 +99,6 @@ REACHING = {
     "portal/self_check.py": {"django.core.mail", "smtplib"},
     "portal/checks.py": {"ssl"},
     "portal/reports.py": {"sentry_sdk"},
-    "invitations/connections.py": {"socket"},  # which are opened to it
     "portal/embedded.py": {"socket"},
     "invitations/management/commands/start.py": {"socket"},
     "invitations/connections.py": {"socket"},  # those that clients have made: it opens none
