@@ -173,7 +173,7 @@ class Verification:
                 self.open.pop(reference, None)
         if kind.startswith(("audit.", "backup.")):
             self.follow(seq, kind, said["facts"])
-            if kind == "backup.restored" and said["facts"]["cut"]:
+            if kind == "backup.restored" and said["facts"].get("cut"):
                 self.cuts.append(Cut(seq, ts, *said["facts"]["cut"]))
 
     def check_details(self, seq: int, committed: str, salt: str | None, data: str | None, ticket: str | None) -> None:
