@@ -354,6 +354,16 @@ def test_one_is_due_after_each_hour_that_is_set(db, settings, monkeypatch):
     assert schedule.last_set_hour(now.replace(hour=1)).hour == 15
 
 
+@pytest.mark.parametrize("result", ["ok", "failed"])
+def test_a_clock_that_was_ahead_does_not_make_one_every_minute(db, settings, monkeypatch, result):
+    settings.BACKUP_HOURS = (3,)
+    note(result, -30 * 24, monkeypatch)
+    assert schedule.is_due(timezone.now())
+    note("ok", 0, monkeypatch)
+    assert schedule.last_made() < timezone.now()
+    assert not schedule.is_due(schedule.last_made())
+
+
 def test_after_a_failure_it_is_tried_again_an_hour_later(db, settings, monkeypatch):
     settings.BACKUP_HOURS = tuple(range(24))
     note("failed", 0, monkeypatch)
