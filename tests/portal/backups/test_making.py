@@ -90,7 +90,16 @@ def test_what_is_written_meanwhile_is_not_in_it_and_is_not_stopped(helpdesk, pla
     assert Event.objects.get(seq=backup.manifest.events + 1).kind == "signout"
 
 
-@pytest.mark.parametrize("what", ["no file", "no zip", "cut off", "other bytes", "a manifest", "another form"])
+OTHER_MANIFESTS = {
+    "a manifest": lambda raw: b"[]",
+    "another form": lambda raw: raw.replace(b'"format": 1', b'"format": 9'),
+    "another size": lambda raw: raw.replace(b'"size": ', b'"size": 0.'),
+    "a deep manifest": lambda raw: b"[" * 500_000,
+    "an endless manifest": lambda raw: b" " * archive.ABOUT + raw,
+}
+
+
+@pytest.mark.parametrize("what", ["no file", "no zip", "cut off", "other bytes", "odd names", *OTHER_MANIFESTS])
 def test_a_damaged_file_is_told(helpdesk, place, what):
     file = made(place / "b").file
     content = file.read_bytes()
@@ -103,10 +112,13 @@ def test_a_damaged_file_is_told(helpdesk, place, what):
     elif what == "other bytes":
         middle, end = len(content) // 3, len(content) // 3 + 64  # of one alone its neighbours may take the place
         file.write_bytes(content[:middle] + bytes(byte ^ 0x55 for byte in content[middle:end]) + content[end:])
+    elif what == "odd names":
+        with zipfile.ZipFile(file, "a") as archived:
+            archived.writestr("\u00e9", b"")
+        file.write_bytes(file.read_bytes().replace("\u00e9".encode(), b"\xc9\xc9"))
     else:
-        other_form = archive.open_backup(file).raw.replace(b'"format": 1', b'"format": 9')
-        again(file, b"[]" if what == "a manifest" else other_form)
-    with pytest.raises(CommandError, match="manifest" if what in ("a manifest", "another form") else file.name):
+        again(file, OTHER_MANIFESTS[what](archive.open_backup(file).raw))
+    with pytest.raises(CommandError, match="manifest" if what in OTHER_MANIFESTS else file.name):
         run("backup", "--check", str(file))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import zipfile
 from contextlib import contextmanager
 from datetime import timedelta
 from types import SimpleNamespace
@@ -186,6 +187,27 @@ def test_a_log_that_was_changed_before_the_backup_is_refused(helpdesk, place, em
     assert schema.is_unfinished() != ON_SQLITE  # a file beside it is gone; a server's database is told unfinished
     assert "tampered" in restore(file, "--anyway")
     assert not schema.is_unfinished()
+
+
+def test_what_is_put_in_its_place_after_the_check_is_refused(backup, empty, monkeypatch):
+    """Whoever may write to the folder of backups cannot sign, and may be quick."""
+    empty()
+    check = archive.Backup.check
+
+    def change(it):
+        check(it)
+        with zipfile.ZipFile(it.file) as old:
+            members = {name: old.read(name) for name in old.namelist()}
+        content = members[it.manifest.content]
+        members[it.manifest.content] = content.replace(b"joss", b"jess")
+        assert members[it.manifest.content] != content
+        with zipfile.ZipFile(it.file, "w") as new:
+            for name, text in members.items():
+                new.writestr(name, text)
+
+    monkeypatch.setattr(archive.Backup, "check", change)
+    assert "its content is not what was written" in refused(backup.file)
+    assert schema.is_unfinished() != ON_SQLITE
 
 
 def test_a_database_that_another_process_works_with_is_refused(backup, empty, monkeypatch):
