@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import re
+import sqlite3
 import zipfile
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import timedelta
 from types import SimpleNamespace
 
@@ -187,6 +188,34 @@ def test_a_log_that_was_changed_before_the_backup_is_refused(helpdesk, place, em
     assert schema.is_unfinished() != ON_SQLITE  # a file beside it is gone; a server's database is told unfinished
     assert "tampered" in restore(file, "--anyway")
     assert not schema.is_unfinished()
+
+
+def test_the_database_of_another_program_is_left_alone(backup, empty):
+    """Though it has none of our tables, and migrations as ours would."""
+    empty()
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE django_migrations (id integer, app text, name text, applied timestamp)")
+        cursor.execute("CREATE TABLE shop_order (said text)")
+    assert "something of another program" in refused(backup.file)
+    assert schema.tables() == {"django_migrations", "shop_order"}
+
+
+def test_what_was_begun_in_the_database_meanwhile_is_kept(backup, empty, monkeypatch):
+    if not ON_SQLITE:
+        pytest.skip("of SQLite's files; tests/run.sh runs both")
+    file = empty().url.removeprefix("sqlite:///")
+    call_command("upgrade", "--no-backup", stdout=io.StringIO())
+
+    def begin(found):
+        other.execute("INSERT INTO invitations_outcome (name, position, is_offered) VALUES ('Begun', 1, 1)")
+        leave_behind(found)
+
+    leave_behind = restoring.leave_behind
+    monkeypatch.setattr(restoring, "leave_behind", begin)
+    connection.close()
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        assert "Another process works with" in refused(backup.file)
+        assert other.execute("SELECT name FROM invitations_outcome WHERE name = 'Begun'").fetchone()
 
 
 def test_what_is_put_in_its_place_after_the_check_is_refused(backup, empty, monkeypatch):
