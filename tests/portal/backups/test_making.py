@@ -19,11 +19,13 @@ from django.utils import timezone
 from portal import audit
 from portal.accounts.models import OneTimeLink, Session, User
 from portal.audit import keys
-from portal.audit.appending import newest
+from portal.audit.appending import newest, refuse_without_space
 from portal.audit.models import Checkpoint, Event
 from portal.backups import archive, keeping, locks, making, programs, schedule, sources
 from portal.backups.archive import Damaged
 from portal.getscreen.types import Secret
+from tests.databases import fresh
+from tests.portal.backups.conftest import used
 
 ON_SQLITE = connection.vendor == "sqlite"
 
@@ -258,6 +260,19 @@ def test_a_damaged_database_is_not_backed_up(tmp_path, monkeypatch):
 def test_a_database_in_memory_is_refused(db, place):
     with pytest.raises(CommandError, match="in memory"):
         run("backup", "--dir", str(place / "b"))
+
+
+@pytest.mark.skipif(not ON_SQLITE, reason="of SQLite; tests/run.sh runs both")
+def test_a_folder_whose_name_speaks_of_memory_is_on_a_disk(place, django_db_blocker, monkeypatch):
+    folder = place / "in-memory-of"
+    folder.mkdir()
+    with django_db_blocker.unblock(), fresh(folder) as database, used(database):
+        call_command("migrate", verbosity=0)
+        assert archive.open_backup(making.make(folder / "b")[0]).manifest.size
+        assert (folder / "fresh.sqlite3.backup.lock").exists()
+        monkeypatch.setattr("os.statvfs", lambda _: SimpleNamespace(f_bavail=0, f_frsize=1))
+        with pytest.raises(audit.Unavailable, match="disk is full"):
+            refuse_without_space()
 
 
 # --- PostgreSQL's programs ---------------------------------------------------------------------------
