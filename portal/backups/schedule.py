@@ -9,6 +9,7 @@ import logging
 import subprocess
 import sys
 from datetime import datetime, time, timedelta
+from time import monotonic
 
 from django.conf import settings
 from django.utils import timezone
@@ -21,15 +22,21 @@ logger = logging.getLogger(__name__)
 AHEAD = timedelta(hours=1)  # an event further ahead than this was told by a clock that was wrong, and does not count
 TRY_AGAIN = timedelta(hours=1)  # after a failure
 _running: subprocess.Popen[bytes] | None = None
+_failed_at: float | None = None  # monotonic; of a failure that the log may not know, as of a program that was killed
 
 
 def back_up_if_due() -> None:
     """Start the backup that is due. For the watcher that has the lease, once a minute."""
-    global _running
+    global _running, _failed_at
     if _running is not None:
-        if _running.poll() is None:
+        code = _running.poll()
+        if code is None:
             return
-        _running = None
+        _running, _failed_at = None, monotonic() if code else None
+        if code:
+            logger.warning("A backup has ended with code %d. The next one is tried in an hour at the earliest.", code)
+    if _failed_at is not None and monotonic() - _failed_at < TRY_AGAIN.total_seconds():
+        return
     if settings.BACKUP_DIR is not None and is_due(timezone.now()):
         logger.info("A backup begins")
         _running = subprocess.Popen(  # noqa: S603  # nothing of it comes from outside

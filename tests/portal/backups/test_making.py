@@ -433,6 +433,27 @@ def test_a_due_backup_is_made_by_a_program_of_its_own(db, settings, monkeypatch,
     assert len(started) == 2
 
 
+@pytest.mark.parametrize("code", [1, -9])
+def test_one_that_ended_badly_is_not_started_again_at_once(db, settings, monkeypatch, tmp_path, caplog, code):
+    """The log may know nothing of it: it was killed, or the log takes no event of the file that was made."""
+    started, now = [], [1000.0]
+    settings.BACKUP_DIR = tmp_path
+    monkeypatch.setattr(schedule, "_running", None)
+    monkeypatch.setattr(schedule, "_failed_at", None)
+    monkeypatch.setattr(schedule, "monotonic", lambda: now[0])
+    monkeypatch.setattr(
+        schedule.subprocess, "Popen", lambda *_, **__: started.append(1) or SimpleNamespace(poll=lambda: code)
+    )
+    for seconds in (0, 60, 3500):
+        now[0] += seconds
+        schedule.back_up_if_due()
+    assert len(started) == 1
+    assert f"ended with code {code}" in caplog.text
+    now[0] += 3600
+    schedule.back_up_if_due()
+    assert len(started) == 2
+
+
 def test_what_the_watcher_starts_makes_one_only_if_it_is_due(helpdesk, place, settings, monkeypatch):
     monkeypatch.setattr("os.nice", lambda by: by)
     settings.BACKUP_DIR = place / "b"
