@@ -288,7 +288,36 @@ def test_setting_up_again_changes_nothing(tmp_path):
     assert (contents(tmp_path), (tmp_path / ".env").read_text(encoding="utf-8")) == before
 
 
-@pytest.mark.parametrize("words", [(), ("http://help.example.org",), ("https://help.example.org", "mysql")])
+def test_setting_up_closes_a_folder_that_was_there(tmp_path):
+    (tmp_path / "secrets").mkdir(mode=0o755)
+    (tmp_path / "secrets" / "tls_key").write_text("own", encoding="ascii")
+    assert set_up(tmp_path, "https://help.example.org:8443/").returncode == 0
+    assert stat.S_IMODE((tmp_path / "secrets").stat().st_mode) == 0o700
+    assert contents(tmp_path)["tls_key"] == "own"
+    assert "PUBLIC_URL=https://help.example.org:8443\n" in (tmp_path / ".env").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("address", ["me@x.example {", "$HOME", "me@x.example #", "a'b@x.example"])
+def test_setting_up_takes_no_mail_address_that_would_say_more(tmp_path, address):
+    done = set_up(tmp_path, "https://help.example.org", "tls", typed=f"key\n{address}\n")
+    assert done.returncode == 2
+    assert not (tmp_path / ".env").exists()
+
+
+ODD = [
+    "https://",
+    "https:///",
+    "https://a b",
+    "https://$HOME.org",
+    "https://x.org\nDEBUG=1",
+    "https://x.org #",
+    "https://x/y",
+]
+
+
+@pytest.mark.parametrize(
+    "words", [(), ("http://help.example.org",), ("https://help.example.org", "mysql"), *((address,) for address in ODD)]
+)
 def test_setting_up_asks_for_what_it_can_use(tmp_path, words):
     done = set_up(tmp_path, *words)
     assert done.returncode == 2
@@ -322,7 +351,8 @@ def test_a_unit_has_no_more_rights_than_it_needs(path):
     assert (told["LimitCORE"], told["UMask"]) == (["0"], ["0077"])
     switches = ("NoNewPrivileges", "PrivateTmp", "PrivateDevices", "ProtectHome", "RestrictSUIDSGID", "LockPersonality")
     assert all(told[name] == ["yes"] for name in (*switches, "MemoryDenyWriteExecute", "ProtectKernelModules"))
-    assert told["SystemCallFilter"] == ["@system-service", "~@privileged @resources"]
+    own = [] if path.stem.endswith("-upgrade") else ["setpriority"]  # what starts scheduled backups
+    assert told["SystemCallFilter"] == ["@system-service", "~@privileged @resources", *own]
     assert told["StateDirectory"] == ["getscreen-portal"]
 
 

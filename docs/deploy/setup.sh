@@ -7,10 +7,14 @@
 set -eu
 umask 022
 address=${1:-}
+address=${address%/}
+# Other characters would mean something in .env or in the proxy's configuration.
 case $address in
-    https://*) shift ;;
-    *) echo "Usage: sh docs/deploy/setup.sh https://help.example.org [postgres] [tls]" >&2; exit 2 ;;
+    https:// | https://*[!A-Za-z0-9.:_-]*) known=no ;;
+    https://*) known=yes; shift ;;
+    *) known=no ;;
 esac
+[ $known = yes ] || { echo "Usage: sh docs/deploy/setup.sh https://help.example.org [postgres] [tls]" >&2; exit 2; }
 database=sqlite proxy=no
 for word in "$@"; do
     case $word in
@@ -23,6 +27,7 @@ done
 
 # Others on this machine cannot enter the folder. Inside it files may be read, as containers have users of their own.
 mkdir -p -m 700 secrets
+chmod 700 secrets # it may have been there
 made() { [ -e "secrets/$1" ] || printf '%s' "$2" >"secrets/$1"; }
 random() { head -c 32 /dev/urandom | od -An -tx1 | tr -d ' \n'; }
 
@@ -60,6 +65,7 @@ if [ $proxy = yes ]; then
     profiles=${profiles:+$profiles,}tls
     printf 'E-mail address for automatic certificates (empty for your own, in secrets/tls_certificate and tls_key): ' >&2
     read -r tls || tls=
+    case $tls in *[!A-Za-z0-9.@_+-]*) echo "This is no such address. Run this again." >&2; exit 2 ;; esac
 fi
 {
     echo "# What else can be set: .env.example"

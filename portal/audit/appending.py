@@ -203,13 +203,18 @@ def can_write(database: sqlite3.Connection) -> bool:
 
 def refuse_without_space() -> None:
     """Raise Unavailable if SQLite's disk is full: it notices only at a commit, which a trial never comes to."""
-    name = str(connection.settings_dict["NAME"])
-    if connection.vendor != "sqlite" or "memory" in name:
+    if connection.vendor != "sqlite" or is_in_memory():
         return
+    name = str(connection.settings_dict["NAME"])
     with suppress(OSError):  # opening the database says it better
         disk = os.statvfs(os.path.dirname(name) or ".")
         if disk.f_bavail * disk.f_frsize < ROOM:
             raise Unavailable("The audit log could not be written: its disk is full")
+
+
+def is_in_memory() -> bool:
+    """Say whether SQLite has the database in memory: a folder on a disk may be called so."""
+    return bool(connection.is_in_memory_db())  # type: ignore[attr-defined]
 
 
 def newest() -> Head:

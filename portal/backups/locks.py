@@ -14,6 +14,8 @@ from typing import Any
 
 from django.db import connection
 
+from portal.audit.appending import is_in_memory
+
 NUMBERS = {"backup": 7_203_912, "upgrade": 7_203_913}  # any constants beside the audit log's own
 
 
@@ -43,11 +45,10 @@ def on_server(what: str, waits: bool, notice: Callable[[], Any]) -> Iterator[boo
 
 @contextmanager
 def beside_file(what: str, waits: bool, notice: Callable[[], Any]) -> Iterator[bool]:
-    name = str(connection.settings_dict["NAME"])
-    if "memory" in name and not os.path.exists(name):
+    if is_in_memory():
         yield True  # nobody else can come near it
         return
-    descriptor = os.open(f"{name}.{what}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    descriptor = os.open(f"{connection.settings_dict['NAME']}.{what}.lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         yield lock_file(descriptor, waits, notice)
     finally:

@@ -9,6 +9,7 @@ import logging
 import subprocess
 import sys
 from datetime import datetime, time, timedelta
+from time import monotonic
 
 from django.conf import settings
 from django.utils import timezone
@@ -18,18 +19,24 @@ from portal.audit.models import Event
 
 logger = logging.getLogger(__name__)
 
-AHEAD = timedelta(hours=1)  # a time further ahead than this was told by a clock that was wrong
+AHEAD = timedelta(hours=1)  # an event further ahead than this was told by a clock that was wrong, and does not count
 TRY_AGAIN = timedelta(hours=1)  # after a failure
 _running: subprocess.Popen[bytes] | None = None
+_failed_at: float | None = None  # monotonic; of a failure that the log may not know, as of a program that was killed
 
 
 def back_up_if_due() -> None:
     """Start the backup that is due. For the watcher that has the lease, once a minute."""
-    global _running
+    global _running, _failed_at
     if _running is not None:
-        if _running.poll() is None:
+        code = _running.poll()
+        if code is None:
             return
-        _running = None
+        _running, _failed_at = None, monotonic() if code else None
+        if code:
+            logger.warning("A backup has ended with code %d. The next one is tried in an hour at the earliest.", code)
+    if _failed_at is not None and monotonic() - _failed_at < TRY_AGAIN.total_seconds():
+        return
     if settings.BACKUP_DIR is not None and is_due(timezone.now()):
         logger.info("A backup begins")
         _running = subprocess.Popen(  # noqa: S603  # nothing of it comes from outside
@@ -42,20 +49,21 @@ def back_up_if_due() -> None:
 
 def is_due(now: datetime) -> bool:
     """Say whether the last good backup is from before the last hour set for one, and no try has failed just now."""
-    good, tried = last_made(), last(result=Result.FAILED)
+    good, tried = last_made(now), last(now, result=Result.FAILED)
     if tried is not None and abs(now - tried.at) < TRY_AGAIN and (good is None or tried.at > good):
         return False
-    return good is None or good < last_set_hour(now) or good > now + AHEAD
+    return good is None or good < last_set_hour(now)
 
 
-def last_made() -> datetime | None:
+def last_made(now: datetime | None = None) -> datetime | None:
     """Return when the last good backup was made, as far as the log tells."""
-    event = last(result=Result.OK)
+    event = last(now or timezone.now(), result=Result.OK)
     return event.at if event else None
 
 
-def last(*, result: str) -> Event | None:
-    return Event.objects.filter(kind="backup.made", result=result).order_by("-ts").first()
+def last(now: datetime, *, result: str) -> Event | None:
+    upto = int((now + AHEAD).timestamp()) * 1_000_000
+    return Event.objects.filter(kind="backup.made", result=result, ts__lte=upto).order_by("-ts").first()
 
 
 def last_failure() -> str:
@@ -74,5 +82,6 @@ def last_set_hour(now: datetime) -> datetime:
 
 def hours_since_backup(now: datetime | None = None) -> int | None:
     """Return how old the last good backup is, None if there is none."""
-    made = last_made()
-    return None if made is None else max(0, int(((now or timezone.now()) - made).total_seconds() // 3600))
+    now = now or timezone.now()
+    made = last_made(now)
+    return None if made is None else max(0, int((now - made).total_seconds() // 3600))

@@ -75,6 +75,12 @@ def is_unused() -> bool:
     return not there or "django_migrations" in there
 
 
+def of_others() -> list[str]:
+    """Return the tables that are none of ours."""
+    ours = {MigrationRecorder.Migration._meta.db_table, settings.CACHES["default"].get("LOCATION"), UNFINISHED}
+    return sorted(tables() - ours.union(connection.introspection.django_table_names()))
+
+
 def left_undone() -> list[str]:
     """Return what follows the last migration and is not there: its process may have died in between."""
     found = [f"trigger {name}" for name in triggers.missing(connection)]

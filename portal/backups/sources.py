@@ -13,6 +13,7 @@ from pathlib import Path
 
 from django.db import connection
 
+from portal.audit.appending import is_in_memory
 from portal.audit.canonical import GENESIS
 from portal.backups import programs
 from portal.backups.archive import CHUNK
@@ -46,7 +47,7 @@ def opened(folder: Path) -> AbstractContextManager[Source]:
 @contextmanager
 def of_file(copy: Path) -> Iterator[Source]:
     """Copy SQLite's file, take out what is left out, and check the copy. Raises Unmakeable."""
-    if "memory" in str(connection.settings_dict["NAME"]):
+    if is_in_memory():
         raise Unmakeable("A database in memory cannot be backed up.")
     remove(copy)
     try:

@@ -55,6 +55,8 @@ def in_file(backup: Backup) -> Iterator[None]:
         yield
         connection.close()
         come_to_rest(draft)
+        connection.settings_dict["NAME"] = str(real)
+        refuse_used(real)  # once more: somebody may have begun to work with it meanwhile
         forget(real)  # it was never used; its log must not be taken for the new one's
         draft.rename(real)
         sync_folder(real)
@@ -65,6 +67,8 @@ def in_file(backup: Backup) -> Iterator[None]:
 
 
 def refuse_used(real: Path) -> None:
+    if real.exists():
+        refuse_others(str(real))
     if real.exists() and not schema.is_unused():
         raise Occupied(
             f"There is a portal in {real} already. Stop it and move that file (with -wal and -shm, if they are there) "
@@ -73,6 +77,15 @@ def refuse_used(real: Path) -> None:
     connection.close()
     if real.with_name(f"{real.name}-wal").exists():
         raise Occupied(f"Another process works with {real}. Stop the portal, then run this again.")
+
+
+def refuse_others(database: str) -> None:
+    """Raise Occupied for the database of another program, which DATABASE_URL may name by mistake."""
+    if others := schema.of_others():
+        raise Occupied(
+            f"There is something of another program in {database}: {', '.join(others[:5])}. "
+            "Let DATABASE_URL name an empty database, then run this again."
+        )
 
 
 def unpack(backup: Backup, draft: Path) -> None:
@@ -105,12 +118,14 @@ def forget(file: Path) -> None:
 @contextmanager
 def in_server(backup: Backup) -> Iterator[None]:
     program = programs.find("pg_restore", connection.pg_version)  # type: ignore[attr-defined]
-    if not schema.is_unfinished() and not schema.is_unused():
+    if not schema.is_unfinished():
         name = connection.settings_dict["NAME"]
-        raise Occupied(
-            f"There is a portal in the database {name} already. Stop it, then make an empty one: rename that database "
-            "or drop it, create it anew with the same owner, and run this again."
-        )
+        refuse_others(f"the database {name}")
+        if not schema.is_unused():
+            raise Occupied(
+                f"There is a portal in the database {name} already. Stop it, then make an empty one: rename that "
+                "database or drop it, create it anew with the same owner, and run this again."
+            )
     with connection.cursor() as cursor:
         cursor.execute(f"CREATE TABLE IF NOT EXISTS {schema.UNFINISHED} (began timestamptz DEFAULT now())")
         make_empty(cursor)

@@ -19,11 +19,13 @@ from django.utils import timezone
 from portal import audit
 from portal.accounts.models import OneTimeLink, Session, User
 from portal.audit import keys
-from portal.audit.appending import newest
+from portal.audit.appending import newest, refuse_without_space
 from portal.audit.models import Checkpoint, Event
 from portal.backups import archive, keeping, locks, making, programs, schedule, sources
 from portal.backups.archive import Damaged
 from portal.getscreen.types import Secret
+from tests.databases import fresh
+from tests.portal.backups.conftest import used
 
 ON_SQLITE = connection.vendor == "sqlite"
 
@@ -90,7 +92,16 @@ def test_what_is_written_meanwhile_is_not_in_it_and_is_not_stopped(helpdesk, pla
     assert Event.objects.get(seq=backup.manifest.events + 1).kind == "signout"
 
 
-@pytest.mark.parametrize("what", ["no file", "no zip", "cut off", "other bytes", "a manifest", "another form"])
+OTHER_MANIFESTS = {
+    "a manifest": lambda raw: b"[]",
+    "another form": lambda raw: raw.replace(b'"format": 1', b'"format": 9'),
+    "another size": lambda raw: raw.replace(b'"size": ', b'"size": 0.'),
+    "a deep manifest": lambda raw: b"[" * 500_000,
+    "an endless manifest": lambda raw: b" " * archive.ABOUT + raw,
+}
+
+
+@pytest.mark.parametrize("what", ["no file", "no zip", "cut off", "other bytes", "odd names", *OTHER_MANIFESTS])
 def test_a_damaged_file_is_told(helpdesk, place, what):
     file = made(place / "b").file
     content = file.read_bytes()
@@ -103,10 +114,13 @@ def test_a_damaged_file_is_told(helpdesk, place, what):
     elif what == "other bytes":
         middle, end = len(content) // 3, len(content) // 3 + 64  # of one alone its neighbours may take the place
         file.write_bytes(content[:middle] + bytes(byte ^ 0x55 for byte in content[middle:end]) + content[end:])
+    elif what == "odd names":
+        with zipfile.ZipFile(file, "a") as archived:
+            archived.writestr("\u00e9", b"")
+        file.write_bytes(file.read_bytes().replace("\u00e9".encode(), b"\xc9\xc9"))
     else:
-        other_form = archive.open_backup(file).raw.replace(b'"format": 1', b'"format": 9')
-        again(file, b"[]" if what == "a manifest" else other_form)
-    with pytest.raises(CommandError, match="manifest" if what in ("a manifest", "another form") else file.name):
+        again(file, OTHER_MANIFESTS[what](archive.open_backup(file).raw))
+    with pytest.raises(CommandError, match="manifest" if what in OTHER_MANIFESTS else file.name):
         run("backup", "--check", str(file))
 
 
@@ -248,6 +262,19 @@ def test_a_database_in_memory_is_refused(db, place):
         run("backup", "--dir", str(place / "b"))
 
 
+@pytest.mark.skipif(not ON_SQLITE, reason="of SQLite; tests/run.sh runs both")
+def test_a_folder_whose_name_speaks_of_memory_is_on_a_disk(place, django_db_blocker, monkeypatch):
+    folder = place / "in-memory-of"
+    folder.mkdir()
+    with django_db_blocker.unblock(), fresh(folder) as database, used(database):
+        call_command("migrate", verbosity=0)
+        assert archive.open_backup(making.make(folder / "b")[0]).manifest.size
+        assert (folder / "fresh.sqlite3.backup.lock").exists()
+        monkeypatch.setattr("os.statvfs", lambda _: SimpleNamespace(f_bavail=0, f_frsize=1))
+        with pytest.raises(audit.Unavailable, match="disk is full"):
+            refuse_without_space()
+
+
 # --- PostgreSQL's programs ---------------------------------------------------------------------------
 
 
@@ -354,6 +381,20 @@ def test_one_is_due_after_each_hour_that_is_set(db, settings, monkeypatch):
     assert schedule.last_set_hour(now.replace(hour=1)).hour == 15
 
 
+def test_a_clock_that_was_ahead_once_does_not_make_one_every_minute(db, settings, monkeypatch):
+    settings.BACKUP_HOURS = (3,)
+    for result in ("ok", "failed"):
+        note(result, -30 * 24, monkeypatch)
+    now = timezone.now()
+    assert schedule.is_due(now)
+    assert schedule.hours_since_backup() is None
+    note("failed", 0, monkeypatch)
+    assert not schedule.is_due(now)
+    note("ok", 0, monkeypatch)
+    assert schedule.hours_since_backup() == 0
+    assert not schedule.is_due(schedule.last_made())
+
+
 def test_after_a_failure_it_is_tried_again_an_hour_later(db, settings, monkeypatch):
     settings.BACKUP_HOURS = tuple(range(24))
     note("failed", 0, monkeypatch)
@@ -388,6 +429,27 @@ def test_a_due_backup_is_made_by_a_program_of_its_own(db, settings, monkeypatch,
     assert len(started) == 2
     note("ok", 0, monkeypatch)
     Running.is_over = True
+    schedule.back_up_if_due()
+    assert len(started) == 2
+
+
+@pytest.mark.parametrize("code", [1, -9])
+def test_one_that_ended_badly_is_not_started_again_at_once(db, settings, monkeypatch, tmp_path, caplog, code):
+    """The log may know nothing of it: it was killed, or the log takes no event of the file that was made."""
+    started, now = [], [1000.0]
+    settings.BACKUP_DIR = tmp_path
+    monkeypatch.setattr(schedule, "_running", None)
+    monkeypatch.setattr(schedule, "_failed_at", None)
+    monkeypatch.setattr(schedule, "monotonic", lambda: now[0])
+    monkeypatch.setattr(
+        schedule.subprocess, "Popen", lambda *_, **__: started.append(1) or SimpleNamespace(poll=lambda: code)
+    )
+    for seconds in (0, 60, 3500):
+        now[0] += seconds
+        schedule.back_up_if_due()
+    assert len(started) == 1
+    assert f"ended with code {code}" in caplog.text
+    now[0] += 3600
     schedule.back_up_if_due()
     assert len(started) == 2
 

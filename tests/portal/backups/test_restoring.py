@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import re
-from contextlib import contextmanager
+import sqlite3
+import zipfile
+from contextlib import closing, contextmanager
 from datetime import timedelta
 from types import SimpleNamespace
 
@@ -186,6 +188,55 @@ def test_a_log_that_was_changed_before_the_backup_is_refused(helpdesk, place, em
     assert schema.is_unfinished() != ON_SQLITE  # a file beside it is gone; a server's database is told unfinished
     assert "tampered" in restore(file, "--anyway")
     assert not schema.is_unfinished()
+
+
+def test_the_database_of_another_program_is_left_alone(backup, empty):
+    """Though it has none of our tables, and migrations as ours would."""
+    empty()
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE django_migrations (id integer, app text, name text, applied timestamp)")
+        cursor.execute("CREATE TABLE shop_order (said text)")
+    assert "something of another program" in refused(backup.file)
+    assert schema.tables() == {"django_migrations", "shop_order"}
+
+
+def test_what_was_begun_in_the_database_meanwhile_is_kept(backup, empty, monkeypatch):
+    if not ON_SQLITE:
+        pytest.skip("of SQLite's files; tests/run.sh runs both")
+    file = empty().url.removeprefix("sqlite:///")
+    call_command("upgrade", "--no-backup", stdout=io.StringIO())
+
+    def begin(found):
+        other.execute("INSERT INTO invitations_outcome (name, position, is_offered) VALUES ('Begun', 1, 1)")
+        leave_behind(found)
+
+    leave_behind = restoring.leave_behind
+    monkeypatch.setattr(restoring, "leave_behind", begin)
+    connection.close()
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        assert "Another process works with" in refused(backup.file)
+        assert other.execute("SELECT name FROM invitations_outcome WHERE name = 'Begun'").fetchone()
+
+
+def test_what_is_put_in_its_place_after_the_check_is_refused(backup, empty, monkeypatch):
+    """Whoever may write to the folder of backups cannot sign, and may be quick."""
+    empty()
+    check = archive.Backup.check
+
+    def change(it):
+        check(it)
+        with zipfile.ZipFile(it.file) as old:
+            members = {name: old.read(name) for name in old.namelist()}
+        content = members[it.manifest.content]
+        members[it.manifest.content] = content.replace(b"joss", b"jess")
+        assert members[it.manifest.content] != content
+        with zipfile.ZipFile(it.file, "w") as new:
+            for name, text in members.items():
+                new.writestr(name, text)
+
+    monkeypatch.setattr(archive.Backup, "check", change)
+    assert "its content is not what was written" in refused(backup.file)
+    assert schema.is_unfinished() != ON_SQLITE
 
 
 def test_a_database_that_another_process_works_with_is_refused(backup, empty, monkeypatch):
