@@ -27,7 +27,7 @@ def erase_old() -> int:
     while count := erase_some(before, days):
         total += count
     # Also of what never became an invitation.
-    Operation.objects.filter(started_at__lt=before).exclude(**NOTHING).update(**NOTHING)
+    Operation.objects.filter(invitation=None, started_at__lt=before).exclude(**NOTHING).update(**NOTHING)
     return total
 
 
