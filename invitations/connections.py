@@ -39,7 +39,8 @@ AT_ONCE_PLEASE = re.compile(
     rb"^(?:expect|upgrade):", re.IGNORECASE | re.MULTILINE
 )  # waits for an answer before its body
 CODING = re.compile(rb"^transfer-encoding:[ \t]*([^\r\n]*)", re.IGNORECASE | re.MULTILINE)
-LAST_CHUNK = re.compile(rb"\r\n0+[^\r\n]*\r\n(?:[^\r\n]+\r\n)*\r\n")
+CHUNK = re.compile(rb"([0-9a-f]{1,8})[ \t]*(?:;[^\r\n]*)?\r\n", re.IGNORECASE)
+CHUNK_HEAD = 8 * 1024  # bytes; more than the parser reads
 
 
 class Room:
@@ -135,6 +136,7 @@ class Connection(TConn):  # type: ignore[misc]
         self.data_ready = True  # no thread ever waits for the first byte
         self.inbox = bytearray()
         self.wanted = 0  # length of the request, once its head is there
+        self.next_chunk = 0  # where it begins
 
     def take(self, data: bytes) -> None:
         self.inbox += data
@@ -151,10 +153,24 @@ class Connection(TConn):  # type: ignore[misc]
                 return not self.worker.room.is_left
             body = body_of(bytes(self.inbox[: end + 2]))
             self.wanted = CHUNKS if body == CHUNKS else end + 4 + body
+            self.next_chunk = end + 4
         if self.wanted == CHUNKS:
-            is_there = LAST_CHUNK.search(self.inbox, self.inbox.find(b"\r\n\r\n") + 2)
-            return bool(is_there) or len(self.inbox) > LARGEST or not self.worker.room.is_left
+            return self.has_all_chunks() or len(self.inbox) > LARGEST or not self.worker.room.is_left
         return len(self.inbox) >= self.wanted or not self.worker.room.is_left
+
+    def has_all_chunks(self) -> bool:
+        """Walk on from one chunk to the next, each once: whoever chooses the bytes must not choose our work."""
+        while self.next_chunk < len(self.inbox):
+            end = self.inbox.find(b"\r\n", self.next_chunk, self.next_chunk + CHUNK_HEAD)
+            if end < 0:
+                return len(self.inbox) - self.next_chunk >= CHUNK_HEAD
+            chunk = CHUNK.fullmatch(self.inbox, self.next_chunk, end + 2)
+            if not chunk:
+                return True  # the parser's to refuse
+            if not (size := int(chunk[1], 16)):
+                return len(self.inbox) - end > HEAD or self.inbox.find(b"\r\n\r\n", end) >= 0
+            self.next_chunk = end + 2 + size + 2
+        return self.next_chunk > LARGEST
 
     def hand_over(self) -> None:
         """Give what has come to the parser: in the thread that reads on from here."""

@@ -152,6 +152,29 @@ def test_a_body_arrives_whole(served, said, length):
     assert body_of(read_all(line)) == length
 
 
+def test_chunks_made_to_look_like_the_last_one_keep_nobody_waiting(served):
+    tricky = b"\r\n" + b"0" * 100_000 + b"\r\n" + b"a\r\n" * 100_000
+    came = served.come(POST + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n" % len(tricky) + tricky)
+    assert served.answers()
+    came.sendall(b"\r\n0\r\n\r\n")
+    came.shutdown(socket.SHUT_WR)
+    assert body_of(read_all(came)) == b"%d" % len(tricky)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [b"x" * 10, b"-1\r\n", b"5\r\nabcdeXY0\r\n\r\n", b"1" * 20_000, b"fffffff\r\n", b"0\r\n" + b"a: b\r\n" * 40_000],
+)
+def test_chunks_that_are_none_are_the_parsers_to_refuse(served, monkeypatch, said):
+    monkeypatch.setattr(connections, "PATIENCE", 1)
+    monkeypatch.setattr(connections, "REST", 1)
+    line = served.come()
+    with suppress(ConnectionError):
+        line.sendall(POST + b"Transfer-Encoding: chunked\r\n\r\n" + said)
+    assert b"200 OK" not in read_all(line)
+    assert served.answers()
+
+
 def test_who_waits_to_be_asked_for_the_body_is_asked(served):
     line = served.come(POST + b"Connection: close\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n")
     assert line.recv(4096).startswith(b"HTTP/1.1 100")
