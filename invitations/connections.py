@@ -243,16 +243,20 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         self.poller.register(conn.sock, selectors.EVENT_READ, partial(self.read, conn))
 
     def read(self, conn: Connection, client: socket.socket) -> None:
+        """More of a request has come, or nothing will any more."""
         try:
             data = client.recv(AT_ONCE)
         except (BlockingIOError, InterruptedError):
             return
         except OSError:
             data, conn.inbox = b"", bytearray()
+        self.hear(conn, data)
+
+    def hear(self, conn: Connection, data: bytes) -> None:
         conn.take(data)
         if data and not conn.has_no_end() and not conn.is_whole():
             return
-        self.poller.unregister(client)
+        self.poller.unregister(conn.sock)
         self.pending_conns.remove(conn)
         if conn.inbox and not conn.has_no_end():  # where no more will come, the parser says what is wrong
             self.enqueue_req(conn)
@@ -266,7 +270,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     def finish_request(self, conn: Connection, fs: Any) -> None:
         """Let the answer leave, then do what gunicorn does after a request."""
         if not conn.sock.unsent:
-            super().finish_request(conn, fs)
+            self.go_on(conn, fs)
             return
         conn.sock.setblocking(False)
         self.sending[conn] = time.monotonic() + LEAVING
@@ -281,7 +285,17 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             return
         if not client.unsent:
             self.forget(conn, self.sending)
-            super().finish_request(conn, fs)
+            self.go_on(conn, fs)
+
+    def go_on(self, conn: Connection, fs: Any) -> None:
+        """Collect what has come of the next request already like any other: a thread would wait for its rest."""
+        ahead = conn.parser.unreader.take_buffered() if conn.parser else b""
+        super().finish_request(conn, fs)
+        if ahead and self.keepalived_conns and self.keepalived_conns[-1] is conn:
+            self.poller.unregister(conn.sock)
+            self.keepalived_conns.pop()
+            self.collect(conn)
+            self.hear(conn, ahead)
 
     def part(self, conn: Connection) -> None:
         """Say that nothing more comes and wait for the client to hang up, who might lose the end of the answer else."""

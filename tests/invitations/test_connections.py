@@ -175,6 +175,17 @@ def test_chunks_that_are_none_are_the_parsers_to_refuse(served, monkeypatch, sai
     assert served.answers()
 
 
+def test_who_has_begun_the_next_request_with_the_last_one_keeps_nobody_waiting(served):
+    lines = [served.come(GET + b"\r\n" + GET) for _ in range(3)]
+    assert all(map(answered, lines))
+    assert served.answers()
+    assert len(served.worker.pending_conns) == 3
+    for line in lines:
+        line.sendall(b"\r\n" + GET + b"\r\n" + GET + b"Connection: close\r\n\r\n")
+        assert read_all(line).count(b"200 OK") == 3
+    wait_until(lambda: served.worker.nr_conns == 0 and served.worker.room.held == 0, seconds=5)
+
+
 def test_who_waits_to_be_asked_for_the_body_is_asked(served):
     line = served.come(POST + b"Connection: close\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n")
     assert line.recv(4096).startswith(b"HTTP/1.1 100")
