@@ -26,6 +26,7 @@ from gunicorn.workers.gthread import TConn, ThreadWorker
 PATIENCE = 30  # for a whole request, from its first byte or the connection's beginning
 REST = 15  # for a thread that reads what is too large to be collected, or writes what is too large to be kept
 LEAVING = 60  # for an answer to be taken
+FULL = 1  # for descriptors to become free, where there were none
 FAREWELL = 2  # for a client to hang up, who would miss the end of the answer otherwise
 # All in bytes.
 HEAD = 128 * 1024  # longer ones are no browser's, and the parser would wait for their end
@@ -209,6 +210,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         self.room = Room()
         self.sending: dict[Connection, float] = {}  # until when
         self.parting: dict[Connection, float] = {}
+        self.full_until = 0.0  # out of descriptors
 
     def run(self) -> None:
         super().run()
@@ -220,9 +222,10 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             accepted, client = listener.accept()
         except OSError as error:
             if error.errno in (errno.EMFILE, errno.ENFILE):
-                # As many as there are is the most from now on: the listener would wake us for nothing.
-                self.worker_connections = max(1, self.nr_conns)
-                self.log.warning("No more connections than %d: out of file descriptors.", self.nr_conns)
+                # None for a while: the listener would wake us for nothing, and those who leave make room.
+                self.full_until = time.monotonic() + FULL
+                self.worker_connections = 0
+                self.log.warning("Out of file descriptors with %d connections.", self.nr_conns)
             elif error.errno not in (errno.EAGAIN, errno.ECONNABORTED, errno.EWOULDBLOCK):
                 raise
             return
@@ -323,6 +326,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         """Close whoever has used up their time. Called at least once a second."""
         super().murder_pending()
         now = time.monotonic()
+        if now >= self.full_until:
+            self.worker_connections = self.cfg.worker_connections
         for conn in [conn for conn, until in self.sending.items() if until < now]:
             self.forget(conn, self.sending)
             self.drop(conn)
