@@ -36,19 +36,18 @@ ROOM = 64 * 1024 * 1024  # of all answers and requests in one process
 AT_ONCE = 64 * 1024
 CHUNKS = -1  # as a length: an empty one is the end
 LENGTH = re.compile(rb"^content-length:[ \t]*(\d{1,12})[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
-AT_ONCE_PLEASE = re.compile(
-    rb"^(?:expect|upgrade):", re.IGNORECASE | re.MULTILINE
-)  # waits for an answer before its body
+AT_ONCE_PLEASE = re.compile(rb"^expect:", re.IGNORECASE | re.MULTILINE)  # waits for an answer before its body
 CODING = re.compile(rb"^transfer-encoding:[ \t]*([^\r\n]*)", re.IGNORECASE | re.MULTILINE)
 CHUNK = re.compile(rb"([0-9a-f]{1,8})[ \t]*(?:;[^\r\n]*)?\r\n", re.IGNORECASE)
 CHUNK_HEAD = 8 * 1024  # bytes; more than the parser reads
 
 
 class Room:
-    """How many bytes this process holds for slow clients. Thread-safe."""
+    """How many bytes this process holds for slow clients, and places for threads that wait for them. Thread-safe."""
 
-    def __init__(self) -> None:
+    def __init__(self, places: int) -> None:
         self.held = 0
+        self.places = threading.BoundedSemaphore(places)
         self._lock = threading.Lock()
 
     def hold(self, more: int) -> None:
@@ -75,12 +74,16 @@ class Line(socket.socket):
 
     def recv(self, size: int, flags: int = 0) -> bytes:
         """Raises ConnectionResetError, which is what servers expect of clients, where nothing comes in time."""
-        try:
-            if self.gettimeout() and time.monotonic() > self.until:
-                raise TimeoutError
-            return super().recv(size, flags)
-        except TimeoutError:
-            raise ConnectionResetError(errno.ECONNRESET, "The client took too long.") from None
+        longest = self.gettimeout()
+        if longest and not is_ready(self, select.POLLIN, 0):
+            if not self.room.places.acquire(blocking=False):
+                raise ConnectionResetError(errno.ECONNRESET, "Too many threads wait for clients already.")
+            try:
+                if not is_ready(self, select.POLLIN, min(longest, self.until - time.monotonic())):
+                    raise ConnectionResetError(errno.ECONNRESET, "The client took too long.")
+            finally:
+                self.room.places.release()
+        return super().recv(size, flags)
 
     def sendall(self, data: Any, flags: int = 0) -> None:
         """Send or keep all of it. Raises ConnectionResetError where too much is left for who reads too slowly."""
@@ -90,7 +93,7 @@ class Line(socket.socket):
         give_up = time.monotonic() + REST
         while self.held > (KEPT if self.room.is_left else 0):
             left = give_up - time.monotonic()
-            if left <= 0 or not select_writable(self, left):
+            if left <= 0 or not is_ready(self, select.POLLOUT, left):
                 self.forget()
                 raise ConnectionResetError(errno.ECONNRESET, "The client reads too slowly.")
             self.push()
@@ -121,11 +124,11 @@ class Line(socket.socket):
         super().close()
 
 
-def select_writable(line: socket.socket, seconds: float) -> bool:
+def is_ready(line: socket.socket, event: int, seconds: float) -> bool:
     # Not `select`, which knows the first thousand descriptors only.
     waiting = select.poll()
-    waiting.register(line, select.POLLOUT)
-    return bool(waiting.poll(seconds * 1_000))
+    waiting.register(line, event)
+    return bool(waiting.poll(max(0.0, seconds) * 1_000))
 
 
 class Connection(TConn):  # type: ignore[misc]
@@ -207,7 +210,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def __init__(self, *arguments: Any, **more: Any) -> None:
         super().__init__(*arguments, **more)
-        self.room = Room()
+        self.room = Room(places=max(1, self.cfg.threads // 2))
         self.sending: dict[Connection, float] = {}  # until when
         self.parting: dict[Connection, float] = {}
         self.full_until = 0.0  # out of descriptors

@@ -1,4 +1,4 @@
-"""The server's worker with a single thread: whoever takes their time keeps nobody else waiting."""
+"""The server's worker with a thread or two: whoever takes their time keeps nobody else waiting."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ def application(environ: dict[str, Any], start: Callable[..., Any]) -> list[byte
 
 
 class Served:
-    def __init__(self) -> None:
+    def __init__(self, threads: int = 1) -> None:
         self.listener = socket.create_server(("127.0.0.1", 0))
         settings = Config()
-        settings.set("threads", 1)
+        settings.set("threads", threads)
         settings.set("sendfile", False)
         settings.set("keepalive", 1)
         settings.set("graceful_timeout", 5)
@@ -198,6 +198,28 @@ def test_a_body_too_large_to_collect_keeps_a_thread_for_its_time_only(served, mo
     line = served.come(POST + b"Content-Length: 3000000\r\n\r\nabc")
     assert served.answers()
     assert b"200 OK" not in read_all(line)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"Expect: 100-continue\r\nContent-Length: 3\r\n\r\n",
+        b"Upgrade: x\r\nContent-Length: 3\r\n\r\n",
+        b"Content-Length: 3000000\r\n\r\nabc",
+        b"Content-Length: 0000000000000000003\r\n\r\n",
+        b"Transfer-Encoding: gzip, chunked\r\n\r\n",
+    ],
+)
+def test_threads_that_wait_for_a_body_leave_some_for_everybody_else(said):
+    served = Served(threads=2)
+    try:
+        for _ in range(6):
+            served.come(POST + said)
+        assert served.answers()
+    finally:
+        for line in served.lines:
+            line.close()
+        served.stop()
 
 
 def test_a_head_without_an_end_is_hung_up_on(served):
