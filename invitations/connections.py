@@ -20,7 +20,7 @@ from collections import deque
 from functools import partial
 from typing import Any
 
-from gunicorn.workers.gthread import TConn, ThreadWorker
+from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
 
 # All in seconds.
 PATIENCE = 30  # for a whole request, from its first byte or the connection's beginning
@@ -244,7 +244,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def collect(self, conn: Connection) -> None:
         conn.sock.setblocking(False)
-        conn.timeout = time.monotonic() + PATIENCE
+        conn.timeout = time.monotonic() + (PATIENCE if self.alive else STOP_KEEPALIVE_LINGER)
         self.pending_conns.append(conn)
         self.poller.register(conn.sock, selectors.EVENT_READ, partial(self.read, conn))
 

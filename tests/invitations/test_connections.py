@@ -8,6 +8,7 @@ import resource
 import selectors
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from types import SimpleNamespace
@@ -16,6 +17,7 @@ from typing import Any
 import pytest
 from gunicorn.config import Config
 from gunicorn.glogging import Logger
+from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER
 
 from invitations import connections, server
 from invitations.connections import Worker
@@ -44,7 +46,7 @@ class Served:
         settings = Config()
         settings.set("threads", threads)
         settings.set("sendfile", False)
-        settings.set("keepalive", 1)
+        settings.set("keepalive", 2)
         settings.set("graceful_timeout", 5)
         self.worker = Worker(0, os.getppid(), [self.listener], None, 30, settings, Logger(settings))
         self.worker.tpool = self.worker.get_thread_pool()
@@ -310,6 +312,20 @@ def test_a_stopping_worker_waits_for_no_silent_client(served):
     assert answered(kept)
     wait_until(lambda: served.worker.nr_conns == 2, seconds=5)
     served.stop()
+    assert served.worker.nr_conns == 0
+
+
+def test_a_stopping_worker_waits_no_longer_for_a_request_that_begins_only_then(served):
+    kept = served.come(GET + b"\r\n")
+    assert answered(kept)
+    wait_until(lambda: served.worker.keepalived_conns, seconds=5)
+    began, worker = time.monotonic(), served.worker
+    worker.alive = False
+    worker.method_queue.defer(lambda: None)
+    wait_until(lambda: worker.keepalived_conns[0].timeout - time.monotonic() < STOP_KEEPALIVE_LINGER - 0.3, seconds=5)
+    kept.sendall(GET)
+    served.stop()
+    assert time.monotonic() - began < 4.5  # of the 5 for requests in flight
     assert served.worker.nr_conns == 0
 
 
