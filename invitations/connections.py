@@ -17,6 +17,8 @@ import socket
 import threading
 import time
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -58,6 +60,16 @@ class Room:
     def is_left(self) -> bool:
         return self.held < ROOM
 
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """Let a thread wait for its client. Raises ConnectionResetError where too many do already."""
+        if not self.places.acquire(blocking=False):
+            raise ConnectionResetError(errno.ECONNRESET, "Too many threads wait for clients already.")
+        try:
+            yield
+        finally:
+            self.places.release()
+
 
 class Line(socket.socket):
     """A client's socket, on which a thread never waits for long: what is not taken at once is kept for the loop."""
@@ -76,13 +88,10 @@ class Line(socket.socket):
         """Raises ConnectionResetError, which is what servers expect of clients, where nothing comes in time."""
         longest = self.gettimeout()
         if longest and not is_ready(self, select.POLLIN, 0):
-            if not self.room.places.acquire(blocking=False):
-                raise ConnectionResetError(errno.ECONNRESET, "Too many threads wait for clients already.")
-            try:
-                if not is_ready(self, select.POLLIN, min(longest, self.until - time.monotonic())):
-                    raise ConnectionResetError(errno.ECONNRESET, "The client took too long.")
-            finally:
-                self.room.places.release()
+            with self.room.place():
+                is_there = is_ready(self, select.POLLIN, min(longest, self.until - time.monotonic()))
+            if not is_there:
+                raise ConnectionResetError(errno.ECONNRESET, "The client took too long.")
         return super().recv(size, flags)
 
     def sendall(self, data: Any, flags: int = 0) -> None:
@@ -93,7 +102,13 @@ class Line(socket.socket):
         give_up = time.monotonic() + REST
         while self.held > (KEPT if self.room.is_left else 0):
             left = give_up - time.monotonic()
-            if left <= 0 or not is_ready(self, select.POLLOUT, left):
+            try:
+                with nullcontext() if self.room.is_left else self.room.place():
+                    is_taken = left > 0 and is_ready(self, select.POLLOUT, left)
+            except ConnectionResetError:
+                self.forget()
+                raise
+            if not is_taken:
                 self.forget()
                 raise ConnectionResetError(errno.ECONNRESET, "The client reads too slowly.")
             self.push()

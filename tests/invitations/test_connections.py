@@ -279,6 +279,20 @@ def test_a_thread_gives_up_on_who_takes_nothing(served, monkeypatch, limit):
     assert len(read_all(line)) < BIG
 
 
+def test_threads_that_wait_for_room_leave_some_for_everybody_else(monkeypatch):
+    monkeypatch.setattr(connections, "ROOM", 1)
+    served = Served(threads=2)
+    try:
+        lines = [served.come(GET.replace(b"/ ", b"/big ") + b"\r\n", room=4096) for _ in range(4)]
+        assert served.answers()
+        assert served.worker.room.held > 0  # somebody waits
+    finally:
+        for line in lines:
+            line.close()
+        served.stop()
+    assert served.worker.room.held == 0
+
+
 def test_who_does_not_hang_up_keeps_nobody_waiting(served, monkeypatch):
     monkeypatch.setattr(connections, "FAREWELL", 1)
     lines = [served.come(GET + b"Connection: close\r\n\r\n") for _ in range(3)]
