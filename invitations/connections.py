@@ -17,15 +17,18 @@ import socket
 import threading
 import time
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
-from gunicorn.workers.gthread import TConn, ThreadWorker
+from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
 
 # All in seconds.
 PATIENCE = 30  # for a whole request, from its first byte or the connection's beginning
 REST = 15  # for a thread that reads what is too large to be collected, or writes what is too large to be kept
 LEAVING = 60  # for an answer to be taken
+FULL = 1  # for descriptors to become free, where there were none
 FAREWELL = 2  # for a client to hang up, who would miss the end of the answer otherwise
 # All in bytes.
 HEAD = 128 * 1024  # longer ones are no browser's, and the parser would wait for their end
@@ -35,18 +38,18 @@ ROOM = 64 * 1024 * 1024  # of all answers and requests in one process
 AT_ONCE = 64 * 1024
 CHUNKS = -1  # as a length: an empty one is the end
 LENGTH = re.compile(rb"^content-length:[ \t]*(\d{1,12})[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
-AT_ONCE_PLEASE = re.compile(
-    rb"^(?:expect|upgrade):", re.IGNORECASE | re.MULTILINE
-)  # waits for an answer before its body
+AT_ONCE_PLEASE = re.compile(rb"^expect:", re.IGNORECASE | re.MULTILINE)  # waits for an answer before its body
 CODING = re.compile(rb"^transfer-encoding:[ \t]*([^\r\n]*)", re.IGNORECASE | re.MULTILINE)
-LAST_CHUNK = re.compile(rb"\r\n0+[^\r\n]*\r\n(?:[^\r\n]+\r\n)*\r\n")
+CHUNK = re.compile(rb"([0-9a-f]{1,8})[ \t]*(?:;[^\r\n]*)?\r\n", re.IGNORECASE)
+CHUNK_HEAD = 8 * 1024  # bytes; more than the parser reads
 
 
 class Room:
-    """How many bytes this process holds for slow clients. Thread-safe."""
+    """How many bytes this process holds for slow clients, and places for threads that wait for them. Thread-safe."""
 
-    def __init__(self) -> None:
+    def __init__(self, places: int) -> None:
         self.held = 0
+        self.places = threading.BoundedSemaphore(places)
         self._lock = threading.Lock()
 
     def hold(self, more: int) -> None:
@@ -56,6 +59,16 @@ class Room:
     @property
     def is_left(self) -> bool:
         return self.held < ROOM
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """Let a thread wait for its client. Raises ConnectionResetError where too many do already."""
+        if not self.places.acquire(blocking=False):
+            raise ConnectionResetError(errno.ECONNRESET, "Too many threads wait for clients already.")
+        try:
+            yield
+        finally:
+            self.places.release()
 
 
 class Line(socket.socket):
@@ -73,12 +86,13 @@ class Line(socket.socket):
 
     def recv(self, size: int, flags: int = 0) -> bytes:
         """Raises ConnectionResetError, which is what servers expect of clients, where nothing comes in time."""
-        try:
-            if self.gettimeout() and time.monotonic() > self.until:
-                raise TimeoutError
-            return super().recv(size, flags)
-        except TimeoutError:
-            raise ConnectionResetError(errno.ECONNRESET, "The client took too long.") from None
+        longest = self.gettimeout()
+        if longest and not is_ready(self, select.POLLIN, 0):
+            with self.room.place():
+                is_there = is_ready(self, select.POLLIN, min(longest, self.until - time.monotonic()))
+            if not is_there:
+                raise ConnectionResetError(errno.ECONNRESET, "The client took too long.")
+        return super().recv(size, flags)
 
     def sendall(self, data: Any, flags: int = 0) -> None:
         """Send or keep all of it. Raises ConnectionResetError where too much is left for who reads too slowly."""
@@ -88,7 +102,13 @@ class Line(socket.socket):
         give_up = time.monotonic() + REST
         while self.held > (KEPT if self.room.is_left else 0):
             left = give_up - time.monotonic()
-            if left <= 0 or not select_writable(self, left):
+            try:
+                with nullcontext() if self.room.is_left else self.room.place():
+                    is_taken = left > 0 and is_ready(self, select.POLLOUT, left)
+            except ConnectionResetError:
+                self.forget()
+                raise
+            if not is_taken:
                 self.forget()
                 raise ConnectionResetError(errno.ECONNRESET, "The client reads too slowly.")
             self.push()
@@ -119,11 +139,11 @@ class Line(socket.socket):
         super().close()
 
 
-def select_writable(line: socket.socket, seconds: float) -> bool:
+def is_ready(line: socket.socket, event: int, seconds: float) -> bool:
     # Not `select`, which knows the first thousand descriptors only.
     waiting = select.poll()
-    waiting.register(line, select.POLLOUT)
-    return bool(waiting.poll(seconds * 1_000))
+    waiting.register(line, event)
+    return bool(waiting.poll(max(0.0, seconds) * 1_000))
 
 
 class Connection(TConn):  # type: ignore[misc]
@@ -135,6 +155,7 @@ class Connection(TConn):  # type: ignore[misc]
         self.data_ready = True  # no thread ever waits for the first byte
         self.inbox = bytearray()
         self.wanted = 0  # length of the request, once its head is there
+        self.next_chunk = 0  # where it begins
 
     def take(self, data: bytes) -> None:
         self.inbox += data
@@ -151,10 +172,24 @@ class Connection(TConn):  # type: ignore[misc]
                 return not self.worker.room.is_left
             body = body_of(bytes(self.inbox[: end + 2]))
             self.wanted = CHUNKS if body == CHUNKS else end + 4 + body
+            self.next_chunk = end + 4
         if self.wanted == CHUNKS:
-            is_there = LAST_CHUNK.search(self.inbox, self.inbox.find(b"\r\n\r\n") + 2)
-            return bool(is_there) or len(self.inbox) > LARGEST or not self.worker.room.is_left
+            return self.has_all_chunks() or len(self.inbox) > LARGEST or not self.worker.room.is_left
         return len(self.inbox) >= self.wanted or not self.worker.room.is_left
+
+    def has_all_chunks(self) -> bool:
+        """Walk on from one chunk to the next, each once: whoever chooses the bytes must not choose our work."""
+        while self.next_chunk < len(self.inbox):
+            end = self.inbox.find(b"\r\n", self.next_chunk, self.next_chunk + CHUNK_HEAD)
+            if end < 0:
+                return len(self.inbox) - self.next_chunk >= CHUNK_HEAD
+            chunk = CHUNK.fullmatch(self.inbox, self.next_chunk, end + 2)
+            if not chunk:
+                return True  # the parser's to refuse
+            if not (size := int(chunk[1], 16)):
+                return len(self.inbox) - end > HEAD or self.inbox.find(b"\r\n\r\n", end) >= 0
+            self.next_chunk = end + 2 + size + 2
+        return self.next_chunk > LARGEST
 
     def hand_over(self) -> None:
         """Give what has come to the parser: in the thread that reads on from here."""
@@ -190,9 +225,10 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def __init__(self, *arguments: Any, **more: Any) -> None:
         super().__init__(*arguments, **more)
-        self.room = Room()
+        self.room = Room(places=max(1, self.cfg.threads // 2))
         self.sending: dict[Connection, float] = {}  # until when
         self.parting: dict[Connection, float] = {}
+        self.full_until = 0.0  # out of descriptors
 
     def run(self) -> None:
         super().run()
@@ -204,9 +240,10 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             accepted, client = listener.accept()
         except OSError as error:
             if error.errno in (errno.EMFILE, errno.ENFILE):
-                # As many as there are is the most from now on: the listener would wake us for nothing.
-                self.worker_connections = max(1, self.nr_conns)
-                self.log.warning("No more connections than %d: out of file descriptors.", self.nr_conns)
+                # None for a while: the listener would wake us for nothing, and those who leave make room.
+                self.full_until = time.monotonic() + FULL
+                self.worker_connections = 0
+                self.log.warning("Out of file descriptors with %d connections.", self.nr_conns)
             elif error.errno not in (errno.EAGAIN, errno.ECONNABORTED, errno.EWOULDBLOCK):
                 raise
             return
@@ -222,21 +259,25 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def collect(self, conn: Connection) -> None:
         conn.sock.setblocking(False)
-        conn.timeout = time.monotonic() + PATIENCE
+        conn.timeout = time.monotonic() + (PATIENCE if self.alive else STOP_KEEPALIVE_LINGER)
         self.pending_conns.append(conn)
         self.poller.register(conn.sock, selectors.EVENT_READ, partial(self.read, conn))
 
     def read(self, conn: Connection, client: socket.socket) -> None:
+        """More of a request has come, or nothing will any more."""
         try:
             data = client.recv(AT_ONCE)
         except (BlockingIOError, InterruptedError):
             return
         except OSError:
             data, conn.inbox = b"", bytearray()
+        self.hear(conn, data)
+
+    def hear(self, conn: Connection, data: bytes) -> None:
         conn.take(data)
         if data and not conn.has_no_end() and not conn.is_whole():
             return
-        self.poller.unregister(client)
+        self.poller.unregister(conn.sock)
         self.pending_conns.remove(conn)
         if conn.inbox and not conn.has_no_end():  # where no more will come, the parser says what is wrong
             self.enqueue_req(conn)
@@ -250,7 +291,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     def finish_request(self, conn: Connection, fs: Any) -> None:
         """Let the answer leave, then do what gunicorn does after a request."""
         if not conn.sock.unsent:
-            super().finish_request(conn, fs)
+            self.go_on(conn, fs)
             return
         conn.sock.setblocking(False)
         self.sending[conn] = time.monotonic() + LEAVING
@@ -265,7 +306,17 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             return
         if not client.unsent:
             self.forget(conn, self.sending)
-            super().finish_request(conn, fs)
+            self.go_on(conn, fs)
+
+    def go_on(self, conn: Connection, fs: Any) -> None:
+        """Collect what has come of the next request already like any other: a thread would wait for its rest."""
+        ahead = conn.parser.unreader.take_buffered() if conn.parser else b""
+        super().finish_request(conn, fs)
+        if ahead and self.keepalived_conns and self.keepalived_conns[-1] is conn:
+            self.poller.unregister(conn.sock)
+            self.keepalived_conns.pop()
+            self.collect(conn)
+            self.hear(conn, ahead)
 
     def part(self, conn: Connection) -> None:
         """Say that nothing more comes and wait for the client to hang up, who might lose the end of the answer else."""
@@ -293,6 +344,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         """Close whoever has used up their time. Called at least once a second."""
         super().murder_pending()
         now = time.monotonic()
+        if now >= self.full_until:
+            self.worker_connections = self.cfg.worker_connections
         for conn in [conn for conn, until in self.sending.items() if until < now]:
             self.forget(conn, self.sending)
             self.drop(conn)

@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 
 from invitations.models import Invitation, Policy, sight_of
 from portal.accounts import roles
+from portal.accounts.backend import people as by_key
 from portal.accounts.backend import with_permissions
 from portal.accounts.models import Membership, Session, Team, User
 
@@ -45,8 +46,12 @@ def sees(person: User, invitation: Invitation) -> bool:
 
 
 def refuse_lost(person: User, invitation: Invitation) -> None:
-    """Raise PermissionDenied if, with the row in hand, the person sees the invitation no longer."""
-    if not sees(person, invitation):
+    """Raise PermissionDenied if, with the row in hand, the person sees the invitation no longer.
+
+    Both are read anew: a request may have waited for long since it loaded the person with their rights and teams.
+    """
+    now = by_key.get(person.pk)
+    if now is None or not sees(now, invitation):
         raise PermissionDenied(_("You may not see this invitation any more, so nothing was changed."))
 
 

@@ -417,7 +417,7 @@ def test_what_others_have_only_leads_hand_over_and_release(agent, colleague, lea
         claims.hand_over(invitation=client, by=colleague, to=lead, named=str(agent.pk))
     answer = browser_of(colleague).post(here(client, "release/"), {"holder": agent.pk})
     assert answer.status_code == 409
-    assert "Mika Lind has taken care of this client" in text(answer)
+    assert "Mika Lind has this client by now, so nothing was changed." in text(answer)
     assert "Take over and connect" not in text(answer)
     assert holder(client) == agent
     page = text(browser_of(lead).get(here(client, "hand-over/")))

@@ -1,4 +1,4 @@
-"""The server's worker with a single thread: whoever takes their time keeps nobody else waiting."""
+"""The server's worker with a thread or two: whoever takes their time keeps nobody else waiting."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import resource
 import selectors
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from types import SimpleNamespace
@@ -16,6 +17,7 @@ from typing import Any
 import pytest
 from gunicorn.config import Config
 from gunicorn.glogging import Logger
+from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER
 
 from invitations import connections, server
 from invitations.connections import Worker
@@ -39,12 +41,12 @@ def application(environ: dict[str, Any], start: Callable[..., Any]) -> list[byte
 
 
 class Served:
-    def __init__(self) -> None:
+    def __init__(self, threads: int = 1) -> None:
         self.listener = socket.create_server(("127.0.0.1", 0))
         settings = Config()
-        settings.set("threads", 1)
+        settings.set("threads", threads)
         settings.set("sendfile", False)
-        settings.set("keepalive", 1)
+        settings.set("keepalive", 2)
         settings.set("graceful_timeout", 5)
         self.worker = Worker(0, os.getppid(), [self.listener], None, 30, settings, Logger(settings))
         self.worker.tpool = self.worker.get_thread_pool()
@@ -152,6 +154,40 @@ def test_a_body_arrives_whole(served, said, length):
     assert body_of(read_all(line)) == length
 
 
+def test_chunks_made_to_look_like_the_last_one_keep_nobody_waiting(served):
+    tricky = b"\r\n" + b"0" * 100_000 + b"\r\n" + b"a\r\n" * 100_000
+    came = served.come(POST + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n" % len(tricky) + tricky)
+    assert served.answers()
+    came.sendall(b"\r\n0\r\n\r\n")
+    came.shutdown(socket.SHUT_WR)
+    assert body_of(read_all(came)) == b"%d" % len(tricky)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [b"x" * 10, b"-1\r\n", b"5\r\nabcdeXY0\r\n\r\n", b"1" * 20_000, b"fffffff\r\n", b"0\r\n" + b"a: b\r\n" * 40_000],
+)
+def test_chunks_that_are_none_are_the_parsers_to_refuse(served, monkeypatch, said):
+    monkeypatch.setattr(connections, "PATIENCE", 1)
+    monkeypatch.setattr(connections, "REST", 1)
+    line = served.come()
+    with suppress(ConnectionError):
+        line.sendall(POST + b"Transfer-Encoding: chunked\r\n\r\n" + said)
+    assert b"200 OK" not in read_all(line)
+    assert served.answers()
+
+
+def test_who_has_begun_the_next_request_with_the_last_one_keeps_nobody_waiting(served):
+    lines = [served.come(GET + b"\r\n" + GET) for _ in range(3)]
+    assert all(map(answered, lines))
+    assert served.answers()
+    assert len(served.worker.pending_conns) == 3
+    for line in lines:
+        line.sendall(b"\r\n" + GET + b"\r\n" + GET + b"Connection: close\r\n\r\n")
+        assert read_all(line).count(b"200 OK") == 3
+    wait_until(lambda: served.worker.nr_conns == 0 and served.worker.room.held == 0, seconds=5)
+
+
 def test_who_waits_to_be_asked_for_the_body_is_asked(served):
     line = served.come(POST + b"Connection: close\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n")
     assert line.recv(4096).startswith(b"HTTP/1.1 100")
@@ -164,6 +200,28 @@ def test_a_body_too_large_to_collect_keeps_a_thread_for_its_time_only(served, mo
     line = served.come(POST + b"Content-Length: 3000000\r\n\r\nabc")
     assert served.answers()
     assert b"200 OK" not in read_all(line)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"Expect: 100-continue\r\nContent-Length: 3\r\n\r\n",
+        b"Upgrade: x\r\nContent-Length: 3\r\n\r\n",
+        b"Content-Length: 3000000\r\n\r\nabc",
+        b"Content-Length: 0000000000000000003\r\n\r\n",
+        b"Transfer-Encoding: gzip, chunked\r\n\r\n",
+    ],
+)
+def test_threads_that_wait_for_a_body_leave_some_for_everybody_else(said):
+    served = Served(threads=2)
+    try:
+        for _ in range(6):
+            served.come(POST + said)
+        assert served.answers()
+    finally:
+        for line in served.lines:
+            line.close()
+        served.stop()
 
 
 def test_a_head_without_an_end_is_hung_up_on(served):
@@ -221,6 +279,20 @@ def test_a_thread_gives_up_on_who_takes_nothing(served, monkeypatch, limit):
     assert len(read_all(line)) < BIG
 
 
+def test_threads_that_wait_for_room_leave_some_for_everybody_else(monkeypatch):
+    monkeypatch.setattr(connections, "ROOM", 1)
+    served = Served(threads=2)
+    try:
+        lines = [served.come(GET.replace(b"/ ", b"/big ") + b"\r\n", room=4096) for _ in range(4)]
+        assert served.answers()
+        assert served.worker.room.held > 0  # somebody waits
+    finally:
+        for line in lines:
+            line.close()
+        served.stop()
+    assert served.worker.room.held == 0
+
+
 def test_who_does_not_hang_up_keeps_nobody_waiting(served, monkeypatch):
     monkeypatch.setattr(connections, "FAREWELL", 1)
     lines = [served.come(GET + b"Connection: close\r\n\r\n") for _ in range(3)]
@@ -230,13 +302,16 @@ def test_who_does_not_hang_up_keeps_nobody_waiting(served, monkeypatch):
     wait_until(lambda: not served.worker.parting, seconds=5)
 
 
-def test_without_descriptors_no_more_connections_are_wanted(served):
+def test_without_descriptors_no_more_connections_are_wanted_for_a_while(served):
+    most = served.worker.worker_connections
+
     def refuse() -> None:
         raise OSError(errno.EMFILE, "Too many open files")
 
     served.worker.accept(SimpleNamespace(accept=refuse))
-    assert served.worker.worker_connections == 1
+    assert served.worker.worker_connections == 0
     assert served.answers()
+    wait_until(lambda: served.worker.worker_connections == most, seconds=5)
 
     def fail() -> None:
         raise OSError(errno.EBADF, "Bad file descriptor")
@@ -251,6 +326,20 @@ def test_a_stopping_worker_waits_for_no_silent_client(served):
     assert answered(kept)
     wait_until(lambda: served.worker.nr_conns == 2, seconds=5)
     served.stop()
+    assert served.worker.nr_conns == 0
+
+
+def test_a_stopping_worker_waits_no_longer_for_a_request_that_begins_only_then(served):
+    kept = served.come(GET + b"\r\n")
+    assert answered(kept)
+    wait_until(lambda: served.worker.keepalived_conns, seconds=5)
+    began, worker = time.monotonic(), served.worker
+    worker.alive = False
+    worker.method_queue.defer(lambda: None)
+    wait_until(lambda: worker.keepalived_conns[0].timeout - time.monotonic() < STOP_KEEPALIVE_LINGER - 0.3, seconds=5)
+    kept.sendall(GET)
+    served.stop()
+    assert time.monotonic() - began < 4.5  # of the 5 for requests in flight
     assert served.worker.nr_conns == 0
 
 

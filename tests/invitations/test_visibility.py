@@ -19,6 +19,7 @@ from invitations.board import Board, boards
 from invitations.context import health
 from invitations.models import Invitation, Operation, Policy, Snapshot, Status, sight_of
 from portal.accounts import memberships
+from portal.accounts.backend import people
 from portal.accounts.models import Team
 from tests.invitations.crew import POLICIES, clients_in, decide, should_see, signed_in, text_of
 
@@ -293,6 +294,28 @@ def test_who_loses_their_team_just_before_the_intent_connects_to_nobody(agent, v
         actions.connect(invitation=row, by=agent)
     assert not Operation.objects.exists()
     assert Invitation.objects.get().taken_by is None
+
+
+@pytest.mark.parametrize("loss", ["team", "role", "account"])
+def test_so_does_who_is_taken_out_of_it_after_their_request_began(agent, vendor, look, loss):
+    number = vendor.add("Tilda", status=1)
+    look()
+    decide("teams")
+    team = Team.objects.create(name="first")
+    memberships.write("user", {agent.pk: False}, team=team)
+    Invitation.objects.update(team=team)
+    asking = people.get(agent.pk)  # as the request has loaded them
+    assert asking is not None
+    match loss:
+        case "team":
+            memberships.write("user", {agent.pk: None}, team=team)
+        case "role":
+            agent.groups.clear()
+        case "account":
+            type(agent).objects.filter(pk=agent.pk).update(is_active=False)
+    with pytest.raises(PermissionDenied, match="may not see this invitation any more"):
+        actions.connect(invitation=Invitation.objects.get(vendor_id=number), by=asking)
+    assert not Operation.objects.exists()
 
 
 def test_a_connection_under_way_ends_in_its_outcome(agent, vendor, look, browser_of, monkeypatch):
