@@ -16,6 +16,12 @@ from tests.invitations.watching import lists, pass_time, tick
 HOUR = timedelta(hours=1)
 
 
+@pytest.fixture(autouse=True)
+def nobody_here(monkeypatch):
+    """Forget the browsers of other tests."""
+    monkeypatch.setattr(rhythm, "here", Presence())
+
+
 def test_it_looks_once_per_interval_while_somebody_looks(vendor, watcher):
     tick(watcher)
     for _ in range(5):
