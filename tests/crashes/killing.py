@@ -260,7 +260,8 @@ def unsound() -> Iterator[str]:
 
 def wait_for_orphans() -> None:
     """PostgreSQL notices only after a moment that a client was killed, and may commit until then."""
-    others = "SELECT COUNT(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+    others = """SELECT COUNT(*) FROM pg_stat_activity
+        WHERE backend_type = 'client backend' AND datname = current_database() AND pid <> pg_backend_pid()"""
     until = time.monotonic() + PATIENCE
     while connection.vendor == "postgresql" and time.monotonic() < until:
         with connection.cursor() as cursor:
