@@ -17,6 +17,8 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="policy",
             name="erased_after_days",
-            field=models.PositiveSmallIntegerField(default=0, verbose_name="days until names and notes are erased"),
+            field=models.PositiveSmallIntegerField(
+                db_default=0, default=0, verbose_name="days until names and notes are erased"
+            ),
         ),
     ]

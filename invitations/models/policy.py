@@ -69,7 +69,9 @@ class Policy(models.Model):
         _("minutes until an absent person's client returns to the queue"), default=15
     )
     long_session_hours = models.PositiveSmallIntegerField(_("hours after which a session is asked about"), default=6)
-    erased_after_days = models.PositiveSmallIntegerField(_("days until names and notes are erased"), default=0)
+    erased_after_days = models.PositiveSmallIntegerField(
+        _("days until names and notes are erased"), default=0, db_default=0
+    )
     escalate_page_seconds = models.PositiveSmallIntegerField(_("seconds until pages get louder"), default=60)
     escalate_webhook_seconds = models.PositiveSmallIntegerField(_("seconds until webhooks are called"), default=120)
     escalate_mail_seconds = models.PositiveSmallIntegerField(_("seconds until leads get a mail"), default=300)
