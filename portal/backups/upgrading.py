@@ -35,7 +35,7 @@ def upgrade(*, folder: Path | None, say: Say) -> None:
         if waiting := schema.pending():
             if schema.tables() and not schema.is_unused():
                 back_up(folder, say)
-            say(f"Applying {len(waiting)} migrations.")
+            say(f"Applying {len(waiting)} migration{'' if len(waiting) == 1 else 's'}.")
             migrate(say)
         elif undone := schema.left_undone():
             finish(undone, say)

@@ -67,10 +67,9 @@ def told(found: Restored) -> Iterator[str]:
     yield f"Restored: the backup of {said.made_at} by release {said.release}, {said.events} events in the audit log."
     if found.applied:
         yield f"It was brought to release {settings.RELEASE}: {', '.join(found.applied)}."
-    ended = (
-        f"{counts['sessions']} sessions, {counts['links']} one-time links, {counts['deliveries']} waiting deliveries"
-    )
-    yield f"Ended: {ended}."
+    yield "Everybody has to sign in again, as at the time of the backup, and one-time links are over."
+    ended = f"{counts['sessions']} sessions, {counts['links']} one-time links"
+    yield f"Ended besides what backups never hold: {ended}, {counts['deliveries']} waiting deliveries."
     yield from told_of_log(found)
     if lost := restoring.sealed_by_another_key():
         yield f"No SECRET_KEY here opens: {', '.join(lost)}. Put the former one back, before anybody sets them up anew."

@@ -83,7 +83,7 @@ def test_the_drill(helpdesk, place, empty, monkeypatch, vendor):
     after = said.events
     assert f"LOST: events {after + 1} to {lost.seq}, of after the backup (1 user.disabled)" in told
     assert "mika (Agent)" in told
-    assert re.search(r"Ended: [1-9]\d* sessions, [1-9]\d* one-time links, [1-9]\d* waiting deliveries", told)
+    assert re.search(r"never hold: [1-9]\d* sessions, [1-9]\d* one-time links, [1-9]\d* waiting deliveries", told)
     assert (Session.objects.count(), OneTimeLink.objects.count()) == (0, 0)
     assert set(Delivery.objects.values_list("state", flat=True)) == {"cancelled"}
     assert User.objects.get(username="mika").last_login - signed_in == timedelta(seconds=1)
