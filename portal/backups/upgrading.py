@@ -53,7 +53,8 @@ def refuse() -> None:
     if names := schema.unknown(schema.applied()):
         raise Refused(
             f"The database is of a newer release than this one ({settings.RELEASE}); unknown here: {', '.join(names)}. "
-            "Install that release again, or restore the backup that was made before its upgrade."
+            "Install that release again, or restore the backup that was made before its upgrade. "
+            "`serve` and `watch` of the release just before it work meanwhile: docs/operations.md, Upgrade."
         )
 
 
