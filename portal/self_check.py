@@ -373,7 +373,11 @@ def look_at_backups(here: Circumstances) -> Outcomes:
     elif not trouble:
         yield OK, says
     if folder is not None and keeping.is_on_disk_of_database(folder):
-        yield UNWISE, _("The backups are on the disk of the database."), _("Set BACKUP_DIR to a folder on another one.")
+        yield (
+            UNWISE,
+            _("The backups are on the disk of the database."),
+            _("Set BACKUP_DIR (with Docker: BACKUPS) to a folder on another one."),
+        )
 
 
 def look_at_name(here: Circumstances) -> Outcomes:

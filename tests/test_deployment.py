@@ -284,8 +284,21 @@ def test_setting_up_again_changes_nothing(tmp_path):
     set_up(tmp_path, "https://help.example.org", "tls", typed="key\nme@example.org\n")
     before = contents(tmp_path), (tmp_path / ".env").read_text(encoding="utf-8")
     assert "TLS=me@example.org\n" in before[1]
-    set_up(tmp_path, "https://other.example.org", typed="")
+    assert "should have" not in set_up(tmp_path, "https://help.example.org", "tls", typed="").stderr
+    told = set_up(tmp_path, "https://other.example.org", typed="").stderr
+    assert "PUBLIC_URL=https://other.example.org" in told
+    assert "COMPOSE_PROFILES=\n" in told
     assert (contents(tmp_path), (tmp_path / ".env").read_text(encoding="utf-8")) == before
+
+
+def test_setting_up_beside_an_older_env_says_what_that_lacks(tmp_path):
+    (tmp_path / ".env").write_text("PUBLIC_URL=https://help.example.org\nSECRET_KEY=old\n", encoding="utf-8")
+    told = set_up(tmp_path, "https://help.example.org", "tls").stderr
+    assert "PUBLIC_URL" not in told
+    assert "COMPOSE_PROFILES=tls\n" in told
+    assert "TLS=, an e-mail address" in told
+    told = set_up(tmp_path, "https://help.example.org", "postgres", typed="").stderr
+    assert "says SQLite" in told
 
 
 def test_setting_up_closes_a_folder_that_was_there(tmp_path):

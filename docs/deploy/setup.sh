@@ -55,14 +55,21 @@ fi
 made database_owner_url ''
 made database_url sqlite:////data/portal.sqlite3
 
-if [ -e .env ]; then
-    echo ".env exists and stays as it is." >&2
-    exit 0
-fi
 profiles=
 [ $database = sqlite ] || profiles=postgres
+[ $proxy = no ] || profiles=${profiles:+$profiles,}tls
+
+lacks() { echo "  but for what you asked it should have: $1" >&2; }
+if [ -e .env ]; then
+    echo ".env exists and stays as it is." >&2
+    grep -qxF "PUBLIC_URL=$address" .env || lacks "PUBLIC_URL=$address"
+    [ "$(sed -n 's/^COMPOSE_PROFILES=//p' .env)" = "$profiles" ] || lacks "COMPOSE_PROFILES=$profiles"
+    [ $proxy = no ] || grep -q '^TLS=' .env || lacks "TLS=, an e-mail address or /run/secrets/tls_certificate /run/secrets/tls_key"
+    [ $database = sqlite ] || ! grep -q ^sqlite: secrets/database_url \
+        || echo "secrets/database_url exists and says SQLite: remove it and secrets/database_owner_url, then run this again." >&2
+    exit 0
+fi
 if [ $proxy = yes ]; then
-    profiles=${profiles:+$profiles,}tls
     printf 'E-mail address for automatic certificates (empty for your own, in secrets/tls_certificate and tls_key): ' >&2
     read -r tls || tls=
     case $tls in *[!A-Za-z0-9.@_+-]*) echo "This is no such address. Run this again." >&2; exit 2 ;; esac

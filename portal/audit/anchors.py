@@ -12,12 +12,20 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from portal.audit import keys
 from portal.audit.checkpoints import Statement
 
 SIGNED = f"{keys.DASH} {keys.NAME} "
 HALF_DASH = re.compile(rb"\xe2\x80?(?=\n|\Z)")  # where a note was cut off inside of it
+# What Compose, Docker and journald put before a line of the portal's output. Some Compose clear the line first.
+BEFORE = re.compile(
+    r"(?:\x1b\[[0-9;]*[A-Za-z])*"
+    r"(?:[\w.-]+ +\| |[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \S+ \S+\[\d+\]: )?"
+    r"(?:\x1b\[[0-9;]*[A-Za-z])*"
+    r"(?:\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-][\d:]+) )?(?={)"
+)
 WHOLE = len(SIGNED) + 92  # characters; a shorter signature was cut off while it was written, and its note comes again
 
 
@@ -50,13 +58,14 @@ class Anchors:
 
 def read(places: Iterable[Path]) -> Anchors:
     """Return what the files, and all files of the folders, hold. Raises AnchorsUnreadable."""
-    anchors = Anchors()
-    for file in files_of(places):
+    anchors, named = Anchors(), list(places)
+    for file in files_of(named):
         try:
             content = HALF_DASH.sub(b"", file.read_bytes()).decode()
         except (OSError, UnicodeDecodeError) as error:
             raise AnchorsUnreadable(f"{file}: {error}") from None
-        take(content, str(file), anchors)
+        if not take(content, str(file), anchors) and file in named:
+            raise AnchorsUnreadable(f"{file}: there is neither a checkpoint nor a line of the audit log in it")
     return anchors
 
 
@@ -70,12 +79,16 @@ def files_of(places: Iterable[Path]) -> Iterator[Path]:
             raise AnchorsUnreadable(f"{place}: there is no such file or folder")
 
 
-def take(content: str, source: str, anchors: Anchors) -> None:
-    """Add what `content` holds: signed notes, and lines of JSON with `seq` and `hash`; others may stand between."""
-    lines = content.split("\n")
+def take(content: str, source: str, anchors: Anchors) -> int:
+    """Add what `content` holds, and return how many: signed notes, and lines of JSON with `seq` and `hash`.
+
+    Others may stand between.
+    """
+    lines, taken = content.split("\n"), 0
     for number, line in enumerate(lines):
-        if line.startswith("{"):
-            take_line(line, source, anchors)
+        if said := said_in(line):
+            take_line(said, anchors)
+            taken += 1
         elif line.startswith(SIGNED) and len(line) >= WHOLE:
             start = number - 6  # five lines of text and an empty one stand before the signature
             note = "\n".join(lines[max(start, 0) : number + 1]) + "\n"
@@ -84,16 +97,23 @@ def take(content: str, source: str, anchors: Anchors) -> None:
                 anchors.notes.append(Note(Statement.read(text.decode()), note, f"{source}:{number + 1}"))
             except (ValueError, OverflowError) as error:
                 raise AnchorsUnreadable(f"{source}:{number + 1}: {error}") from None
+            taken += 1
+    return taken
 
 
-def take_line(line: str, source: str, anchors: Anchors) -> None:
-    try:
-        said = json.loads(line)
-    except ValueError:
-        return  # another program's line
-    seq, event_hash = said.get("seq"), said.get("hash")
-    if not (isinstance(seq, int) and isinstance(event_hash, str) and said.get("log") == "audit"):
-        return
+def said_in(line: str) -> dict[str, Any] | None:
+    """Return what a line of the portal's output says of an event, whatever a log collector put before it."""
+    if not (before := BEFORE.match(line)):
+        return None
+    with suppress(ValueError, AttributeError):  # another program's line
+        said = json.loads(line[before.end() :])
+        if said.get("log") == "audit" and isinstance(said.get("seq"), int) and isinstance(said.get("hash"), str):
+            return dict(said)
+    return None
+
+
+def take_line(said: dict[str, Any], anchors: Anchors) -> None:
+    seq, event_hash = said["seq"], said["hash"]
     if anchors.hashes.setdefault(seq, event_hash) != event_hash:
         anchors.conflicts.add(seq)
 
@@ -102,9 +122,7 @@ def kinds_in(places: Iterable[Path], *, after: int) -> Counter[str]:
     """Count the kinds of events after number `after` that lines of the portal's output tell of, each event once."""
     kinds: dict[int, str] = {}
     for file in files_of(places):
-        for line in file.read_bytes().splitlines():
-            with suppress(ValueError, AttributeError):
-                said = json.loads(line) if line.startswith(b"{") else {}
-                if said.get("log") == "audit" and isinstance(said.get("seq"), int) and said["seq"] > after:
-                    kinds[said["seq"]] = str(said.get("kind", ""))
+        for line in file.read_bytes().decode(errors="replace").split("\n"):
+            if (said := said_in(line)) and said["seq"] > after:
+                kinds[said["seq"]] = str(said.get("kind", ""))
     return Counter(kinds.values())

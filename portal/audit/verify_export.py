@@ -23,6 +23,13 @@ FILES = "events.jsonl events.csv checkpoint.txt checkpoints.txt blocks.txt water
 FILES += " verify_export.py timeline.csv timeline.txt"
 HEADER = ["\ufeffseq", "time", "kind", "sentence", "who", "roles", "result", "phase", "reference", "target", "network"]
 HEADER += ["ip", "ticket", "hash"]
+# What Compose, Docker and journald put before a line of the portal's output.
+BEFORE = re.compile(
+    r"(?:\x1b\[[0-9;]*[A-Za-z])*"
+    r"(?:[\w.-]+ +\| |[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \S+ \S+\[\d+\]: )?"
+    r"(?:\x1b\[[0-9;]*[A-Za-z])*"
+    r"(?:\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-][\d:]+) )?(?={)"
+)
 NOTE = re.compile(
     "(\\S+/audit/\\S+\n([1-9][0-9]{0,15})\n([A-Za-z0-9+/]{43}=)\nhead ([0-9a-f]{64})\ntime ([0-9]{1,17}) \\S+\n)"
     "\n— (\\S+) ([A-Za-z0-9+/]{91}=)\n"
@@ -280,7 +287,8 @@ def outside(file: str) -> Iterator[tuple[int, str, bytes, str]]:
     for note in (note for note in map(Note, NOTE.finditer(content)) if not note.is_purge):
         yield note.size, note.head, note.root, instant(note.at)
     for line in content.split("\n"):
-        said = json.loads(line) if line.startswith("{") and '"seq"' in line else {}
+        before = BEFORE.match(line) if '"seq"' in line else None
+        said = json.loads(line[before.end() :]) if before else {}
         if isinstance(said.get("seq"), int) and isinstance(said.get("hash"), str):
             yield said["seq"], said["hash"], b"", str(said.get("time", "9"))
 

@@ -35,7 +35,7 @@ def upgrade(*, folder: Path | None, say: Say) -> None:
         if waiting := schema.pending():
             if schema.tables() and not schema.is_unused():
                 back_up(folder, say)
-            say(f"Applying {len(waiting)} migrations.")
+            say(f"Applying {len(waiting)} migration{'' if len(waiting) == 1 else 's'}.")
             migrate(say)
         elif undone := schema.left_undone():
             finish(undone, say)
@@ -53,7 +53,8 @@ def refuse() -> None:
     if names := schema.unknown(schema.applied()):
         raise Refused(
             f"The database is of a newer release than this one ({settings.RELEASE}); unknown here: {', '.join(names)}. "
-            "Install that release again, or restore the backup that was made before its upgrade."
+            "Install that release again, or restore the backup that was made before its upgrade. "
+            "`serve` and `watch` of the release just before it work meanwhile: docs/operations.md, Upgrade."
         )
 
 

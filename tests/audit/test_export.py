@@ -440,6 +440,11 @@ def test_the_command_refuses_what_it_cannot_do(events, arguments):
         call_command("audit_export", *arguments)
 
 
+def test_a_folder_that_takes_no_file_is_said_with_the_way_out(events, tmp_path):
+    with pytest.raises(CommandError, match="--out - for the output"):
+        call_command("audit_export", f"--out={tmp_path / 'nowhere' / 'log.zip'}")
+
+
 def test_a_command_that_fails_leaves_no_file(events, tmp_path, monkeypatch):
     def fail(self):
         yield b"x"

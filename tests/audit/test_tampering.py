@@ -99,6 +99,33 @@ def test_without_an_outside_copy_nothing_is_called_intact(db, outside, tmp_path,
         assert report.state == "incomplete", report.sentences
 
 
+BEFORE_A_LINE = [
+    "web-1  | ",
+    "\x1b[2K",
+    "\x1b[2Kgetscreen-portal-web-1  | ",
+    "\x1b[36mweb-1  | \x1b[0m",
+    "2026-11-26T08:09:52.659843119Z ",
+    "web-1  | 2026-11-26T08:09:52.659843119Z ",
+    "Nov 26 08:09:52 help python[17]: ",
+]
+
+
+def lines_of_the_log():
+    return [
+        f'{{"log": "audit", "seq": {event.seq}, "hash": "{event.hash}"}}' for event in Event.objects.order_by("seq")
+    ]
+
+
+def test_a_file_of_anchors_with_none_in_it_is_an_error(db, outside, tmp_path):
+    audit.record("signout", result="ok", facts={"n": 1})
+    lines = tmp_path / "portal.log"
+    (line,) = lines_of_the_log()
+    for content in ("", "no JSON\n", f"GET support/info answered 400: {line}\n", '[{"log": "audit"}]\n'):
+        lines.write_text(content)
+        with pytest.raises(anchors.AnchorsUnreadable, match="neither a checkpoint nor a line"):
+            anchors.read([lines])
+
+
 def test_lines_of_the_portal_s_output_are_anchors_as_well(db, outside, tmp_path):
     for number in range(30):
         audit.record("signout", result="ok", facts={"n": number})
@@ -112,6 +139,9 @@ def test_lines_of_the_portal_s_output_are_anchors_as_well(db, outside, tmp_path)
     )
     report = verify(lines)
     assert (report.state, report.covered) == ("intact", 30), report.sentences
+    for before in BEFORE_A_LINE:
+        lines.write_text("".join(f"{before}{line}\n" for line in lines_of_the_log()))
+        assert verify(lines).covered == 30, before
     damaged = Log.load()
     ATTACKS["edit a row and recompute the rest"](damaged, 20, random.Random(1))
     damaged.store()

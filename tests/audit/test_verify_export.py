@@ -106,8 +106,9 @@ def test_lines_of_a_log_host_are_anchors_too(whole, judge, tmp_path):
     event = Event.objects.get(seq=200)
     line = {"log": "audit", "seq": 200, "hash": event.hash, "time": event.at.isoformat()}
     file = tmp_path / "lines.txt"
-    file.write_text(f"something else\n{json.dumps(line)}\n")
-    assert judge(whole, "--anchors", str(file)).code == INTACT
+    for before in ("", "web-1  | ", "\x1b[2K", "2026-11-26T08:09:52.6Z ", "Nov 26 08:09:52 help python[17]: "):
+        file.write_text(f"something else\n{before}{json.dumps(line)}\n")
+        assert judge(whole, "--anchors", str(file)).code == INTACT, before
     file.write_text(json.dumps(line | {"hash": "0" * 64}) + "\n")
     assert judge(whole, "--anchors", str(file)).code == TAMPERED
 

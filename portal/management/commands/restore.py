@@ -13,7 +13,7 @@ from portal.audit import keys
 from portal.audit.anchors import AnchorsUnreadable
 from portal.audit.keys import KeyUnusable
 from portal.audit.management.commands.audit_verify import parse_key
-from portal.backups import locks, programs, restoring
+from portal.backups import locks, programs, restoring, schema
 from portal.backups.archive import Damaged
 from portal.backups.restoring import Refused, Restored
 from portal.backups.targets import Occupied
@@ -52,13 +52,18 @@ class Command(BaseCommand):
         except (Damaged, Refused, Occupied, AnchorsUnreadable, KeyUnusable, programs.ProgramMissing) as error:
             raise CommandError(f"Nothing was restored. {error}") from None
         except (DatabaseError, programs.ProgramFailed, OSError) as error:
-            again = "The database is unfinished and is not served: run this again." if is_on_server() else ""
+            again = "The database is unfinished and is not served: run this again." if is_left_unfinished() else ""
             raise CommandError(f"Nothing was restored. {error} {again}".rstrip()) from None
         self.stdout.write("\n".join(told(found)))
 
 
-def is_on_server() -> bool:
-    return connection.vendor == "postgresql"
+def is_left_unfinished() -> bool:
+    """Ask the server anew whether the restore had begun; SQLite's real file is never touched before the end."""
+    try:
+        connection.close_if_unusable_or_obsolete()
+        return connection.vendor == "postgresql" and schema.is_unfinished()
+    except DatabaseError:
+        return False  # nobody knows; `upgrade` and `serve` will say so
 
 
 def told(found: Restored) -> Iterator[str]:
@@ -67,10 +72,9 @@ def told(found: Restored) -> Iterator[str]:
     yield f"Restored: the backup of {said.made_at} by release {said.release}, {said.events} events in the audit log."
     if found.applied:
         yield f"It was brought to release {settings.RELEASE}: {', '.join(found.applied)}."
-    ended = (
-        f"{counts['sessions']} sessions, {counts['links']} one-time links, {counts['deliveries']} waiting deliveries"
-    )
-    yield f"Ended: {ended}."
+    yield "Everybody has to sign in again, with what they had at the time of the backup; one-time links are over."
+    ended = f"{counts['sessions']} sessions, {counts['links']} one-time links"
+    yield f"Ended besides what backups never hold: {ended}, {counts['deliveries']} waiting deliveries."
     yield from told_of_log(found)
     if lost := restoring.sealed_by_another_key():
         yield f"No SECRET_KEY here opens: {', '.join(lost)}. Put the former one back, before anybody sets them up anew."

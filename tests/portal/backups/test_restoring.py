@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection
+from django.db import DatabaseError, connection
 from django.utils import timezone
 
 from invitations import sync
@@ -83,7 +83,7 @@ def test_the_drill(helpdesk, place, empty, monkeypatch, vendor):
     after = said.events
     assert f"LOST: events {after + 1} to {lost.seq}, of after the backup (1 user.disabled)" in told
     assert "mika (Agent)" in told
-    assert re.search(r"Ended: [1-9]\d* sessions, [1-9]\d* one-time links, [1-9]\d* waiting deliveries", told)
+    assert re.search(r"never hold: [1-9]\d* sessions, [1-9]\d* one-time links, [1-9]\d* waiting deliveries", told)
     assert (Session.objects.count(), OneTimeLink.objects.count()) == (0, 0)
     assert set(Delivery.objects.values_list("state", flat=True)) == {"cancelled"}
     assert User.objects.get(username="mika").last_login - signed_in == timedelta(seconds=1)
@@ -254,7 +254,15 @@ def test_what_the_server_or_the_disk_refuses_is_told(monkeypatch, place, backup)
 
     monkeypatch.setattr(restoring, "restore", fail)
     assert "no space" in refused(backup.file)
+    assert "unfinished" not in refused(backup.file)  # it had not begun
+    monkeypatch.setattr(schema, "is_unfinished", lambda: True)
     assert ("run this again" in refused(backup.file)) != ON_SQLITE
+
+    def away():
+        raise DatabaseError("no such host")
+
+    monkeypatch.setattr(schema, "is_unfinished", away)
+    assert "unfinished" not in refused(backup.file)
 
 
 def test_nobody_and_nothing_are_said_as_well(backup, helpdesk, monkeypatch):

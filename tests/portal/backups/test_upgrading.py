@@ -73,7 +73,7 @@ def test_what_a_release_has_left_is_taken_over_whole(release, place, django_db_b
 def test_a_backup_comes_first_and_holds_what_was_there(behind, place):
     pending = schema.pending()
     told = upgrade("--dir", str(place / "b"))
-    assert f"Applying {len(pending)} migrations" in told
+    assert f"Applying {len(pending)} migration" in told
     ((_, file),) = keeping.backups_in(place / "b")
     assert str(file) in told
     assert not set(pending) & set(archive.open_backup(file).manifest.migrations)

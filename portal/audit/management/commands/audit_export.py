@@ -51,7 +51,9 @@ class Command(BaseCommand):
         try:
             download = begin(form, options["form"], with_details=not options["without_details"])
             rows = self.save(download, place)
-        except (KeyUnusable, Changed, audit.Unavailable, OSError) as error:
+        except OSError as error:
+            raise CommandError(f"{error}. Say with --out where to write, or --out - for the output.") from error
+        except (KeyUnusable, Changed, audit.Unavailable) as error:
             raise CommandError(str(error)) from error
         self.stderr.write(f"{rows} events, SHA-256 {download.digest.hexdigest()}")
 
