@@ -311,8 +311,7 @@ def test_sources_use_nothing_that_runs_or_revives_what_it_reads(path):
 def test_programs_are_started_with_a_list_of_our_own_words():
     starting = {relative(path) for path in SOURCES if calls_in(path, r"subprocess\.\w+")}
     assert starting == {
-        *("portal/audit/nightly.py", "invitations/demo.py"),
-        *("portal/backups/schedule.py", "portal/backups/programs.py"),
+        *("portal/aside.py", "invitations/demo.py", "portal/backups/programs.py"),
     }
     for path in SOURCES:
         for call in calls_in(path, r"subprocess\.\w+"):

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import logging
 import subprocess
-import sys
 from datetime import datetime, time, timedelta
 
-from django.conf import settings
 from django.utils import timezone
 
+from portal import aside
 from portal.audit.models import Event, Standing
 
 logger = logging.getLogger(__name__)
@@ -33,12 +32,7 @@ def verify_if_due() -> None:
     standing, now = Standing.load(), timezone.now()
     if is_due(standing, now) and take(standing, now):
         logger.info("The nightly check of the audit log begins")
-        _running = subprocess.Popen(  # noqa: S603  # nothing of it comes from outside
-            [sys.executable, str(settings.BASE_DIR / "manage.py"), "audit_verify", "--quietly"],
-            cwd=settings.BASE_DIR,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-        )
+        _running = aside.start("audit_verify", "--quietly")
 
 
 def is_due(standing: Standing, now: datetime) -> bool:

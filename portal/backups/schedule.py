@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import logging
 import subprocess
-import sys
 from datetime import datetime, time, timedelta
 from time import monotonic
 
 from django.conf import settings
 from django.utils import timezone
 
+from portal import aside
 from portal.audit.kinds import Result
 from portal.audit.models import Event
 
@@ -39,12 +39,7 @@ def back_up_if_due() -> None:
         return
     if settings.BACKUP_DIR is not None and is_due(timezone.now()):
         logger.info("A backup begins")
-        _running = subprocess.Popen(  # noqa: S603  # nothing of it comes from outside
-            [sys.executable, str(settings.BASE_DIR / "manage.py"), "backup", "--scheduled"],
-            cwd=settings.BASE_DIR,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-        )
+        _running = aside.start("backup", "--scheduled")
 
 
 def is_due(now: datetime) -> bool:
