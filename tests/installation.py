@@ -166,6 +166,17 @@ class Installation:
         self._processes.append(process)
         return process
 
+    def warm_starter(self) -> subprocess.Popen[str]:
+        """Start the program of `tests.crashes.warm`, which starts others without the seconds that imports take."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "tests.crashes.warm"],
+            cwd=ROOT,
+            env=self.environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
     def log(self, port: int | None = None) -> str:
         return (self.folder / f"serve-{port or self.port}.log").read_text(encoding="utf-8")
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -24,7 +22,7 @@ import requests
 
 from portal.embedded import free_port
 from tests.balancer import Balancer
-from tests.installation import PASSWORD, ROOT, Installation, wait_until
+from tests.installation import PASSWORD, Installation, wait_until
 
 INTERVAL = 1.0  # seconds, of installations in tests
 REVISION = "SELECT good_at, lease_token FROM invitations_snapshot"
@@ -80,14 +78,7 @@ class Replicas(Installation):
         self.database_url = self.environment["DATABASE_URL"]
         self.webs = [Replica(self, "serve", free_port()) for _ in range(serve)]
         self.watchers = [Replica(self, "watch") for _ in range(watch)]
-        self.starter = subprocess.Popen(
-            [sys.executable, "-m", "tests.crashes.warm"],
-            cwd=ROOT,
-            env=self.environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        self.starter = self.warm_starter()
         self._turn = threading.Lock()
 
     def __exit__(self, *error: Any) -> None:

@@ -5,15 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import sqlite3
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.installation import ROOT, Installation, answers, wait_until
+from tests.installation import Installation, answers, wait_until
 from tests.test_processes import family
 
 
@@ -24,14 +22,7 @@ class Warm(Installation):
 
     def __init__(self, folder: Path, tap: Any, **settings: str) -> None:
         super().__init__(folder, tap, **settings)
-        self.starter = subprocess.Popen(
-            [sys.executable, "-m", "tests.crashes.warm"],
-            cwd=ROOT,
-            env=self.environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        self.starter = self.warm_starter()
         self._processes.append(self.starter)
 
     def __exit__(self, *error: Any) -> None:

@@ -284,6 +284,17 @@ def test_a_form_that_was_open_is_refused_with_words_and_nothing_is_lost(world, v
     assert not Operation.objects.exists()
 
 
+def client_of_a_team(member, vendor, look):
+    """Let a client of the member's own team wait, and return the vendor's number and the team."""
+    number = vendor.add("Tilda", status=1)
+    look()
+    decide("teams")
+    team = Team.objects.create(name="first")
+    memberships.write("user", {member.pk: False}, team=team)
+    Invitation.objects.update(team=team)
+    return number, team
+
+
 def test_who_loses_their_team_just_before_the_intent_connects_to_nobody(agent, vendor, look):
     number = vendor.add("Tilda", status=1)
     look()
@@ -298,12 +309,7 @@ def test_who_loses_their_team_just_before_the_intent_connects_to_nobody(agent, v
 
 @pytest.mark.parametrize("loss", ["team", "role", "account"])
 def test_so_does_who_is_taken_out_of_it_after_their_request_began(agent, vendor, look, loss):
-    number = vendor.add("Tilda", status=1)
-    look()
-    decide("teams")
-    team = Team.objects.create(name="first")
-    memberships.write("user", {agent.pk: False}, team=team)
-    Invitation.objects.update(team=team)
+    number, team = client_of_a_team(agent, vendor, look)
     asking = people.get(agent.pk)  # as the request has loaded them
     assert asking is not None
     match loss:
@@ -320,12 +326,7 @@ def test_so_does_who_is_taken_out_of_it_after_their_request_began(agent, vendor,
 
 def test_a_connection_under_way_ends_in_its_outcome(agent, vendor, look, browser_of, monkeypatch):
     """Whoever loses their team while the vendor thinks still gets the link, and nothing after it."""
-    number = vendor.add("Tilda", status=1)
-    look()
-    decide("teams")
-    team = Team.objects.create(name="first")
-    memberships.write("user", {agent.pk: False}, team=team)
-    Invitation.objects.update(team=team)
+    number, team = client_of_a_team(agent, vendor, look)
     browser, check = browser_of(agent), actions.check_ready
 
     def lose(client, invitation):
