@@ -22,6 +22,7 @@ from portal.audit import Unavailable, lines, origin
 from portal.audit.canonical import GENESIS, VERSION, canonical, commitment, hash_of, plain, storable
 from portal.audit.kinds import KINDS, Phase
 from portal.audit.models import PORTAL, STRANGER, Detail, Event, Person
+from portal.line import Line
 
 APPEND_LOCK = 7_203_911  # any constant; held until the appending transaction ends
 LOCK_WAIT = 10_000  # milliseconds that whoever writes waits for others, in the whole of its transaction
@@ -33,6 +34,7 @@ STEP = 0.002  # seconds at most between two looks whether SQLite can be written
 ROOM = 1024 * 1024  # bytes that must be free on SQLite's disk
 JUMP = 2 * SECOND  # by so much the clock may go back before it is an event of its own
 NODE = socket.gethostname()[:64]
+writers = Line()  # of this process, before SQLite
 PROGRAM = (sys.argv[1] if len(sys.argv) > 1 else "")[:40]  # of manage.py
 
 
@@ -161,23 +163,25 @@ def turn(*, durable: bool) -> Iterator[None]:
     block = transaction.atomic(durable=durable)
     with ExitStack() as stack:
         if connection.vendor == "sqlite" and not connection.in_atomic_block:
-            begin_by_short_steps(stack, block)
+            patience = connection.settings_dict["OPTIONS"].get("timeout", 5)  # seconds
+            deadline = time.monotonic() + patience
+            stack.enter_context(writers.turn(patience))
+            begin_by_short_steps(stack, block, deadline)
         else:
             stack.enter_context(block)
         lock()
         yield
 
 
-def begin_by_short_steps(stack: ExitStack, block: transaction.Atomic) -> None:
-    """Begin when SQLite can be written, waiting as long as it would wait itself.
+def begin_by_short_steps(stack: ExitStack, block: transaction.Atomic, deadline: float) -> None:
+    """Begin when SQLite can be written, waiting until `deadline`, as long as it would wait itself.
 
     It waits in steps that grow to 100 ms. Writers that come back at once overtake whoever sleeps so long,
-    again and again, until it gives up.
+    again and again, until it gives up. Of each process one thread looks; the others wait in line for it.
     """
     connection.ensure_connection()
     database: sqlite3.Connection = connection.connection
     patience = connection.settings_dict["OPTIONS"].get("timeout", 5)  # seconds
-    deadline = time.monotonic() + patience
     database.execute("PRAGMA busy_timeout = 0")
     try:
         while time.monotonic() < deadline:
