@@ -203,6 +203,9 @@ def check_ready(client: Client, invitation: Invitation) -> None:
 
 def take_in(invitation: Invitation, remote: RemoteInvitation, asked_in: int) -> None:
     """Keep what a look that began in revision `asked_in` has found."""
+    invitation.refresh_from_db()
+    if not observations.differs(invitation, remote):
+        return  # as mostly: then nobody has to wait for their turn to write
     with audit.writing():
         # Read afresh: while the vendor thought, a colleague may have connected or closed.
         invitation.refresh_from_db()

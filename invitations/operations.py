@@ -133,7 +133,7 @@ def begin(
 
 def refuse_while_running(verb: str, *, by: User | None, invitation: Invitation) -> None:
     """Raise UnderWay if this person's (or the portal's) same operation runs already. Locks the invitation's row."""
-    Invitation.objects.select_for_update().filter(pk=invitation.pk).first()
+    Invitation.objects.select_for_update().filter(pk=invitation.pk).values_list("pk").first()
     if Operation.objects.running().filter(verb=verb, by=by, invitation=invitation).exists():
         raise UnderWay(invitation)
 
