@@ -24,7 +24,7 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
 from invitations import assignment, urgency
-from invitations.fragments import Kept
+from invitations.fragments import Kept, Version
 from invitations.health import Health
 from invitations.models import (
     RECENTLY_CLOSED,
@@ -63,7 +63,7 @@ CALLED = 5  # clients by name in one answer for a hidden page
 # A full page of the board is about half a megabyte, a row 3 kB.
 boards: Kept[Shared] = Kept(32)
 row_texts: Kept[str] = Kept(1_000)
-surroundings: Kept[str] = Kept(32)
+surroundings: Kept[bytes] = Kept(32)
 counts: Kept[dict[str, int]] = Kept(32)
 waiters: Kept[Waiting] = Kept(32)
 SEARCHED = ("client_name", "ticket", "created_by_name", "taken_by_name")
@@ -115,6 +115,7 @@ class Board:
         self.query = query.get("q", "").replace("\x00", "").strip()[:100]
         self.wanted_page = int(number) if (number := query.get("page", ""))[:4].isdecimal() and len(number) < 5 else 1
         self.poll_seconds = settings.POLL_SECONDS
+        self.at_least: int | None = None  # the revision that the polling page has, and that will do in a rush
         self.recently_closed_minutes = int(RECENTLY_CLOSED / timedelta(minutes=1))
 
     @cached_property
@@ -183,13 +184,12 @@ class Board:
         return bool(self.params())
 
     @cached_property
-    def tag(self) -> str:
-        """Return the polling tag: it differs whenever the fragment would look different.
+    def scope_tag(self) -> str:
+        """Return what differs whenever the fragment would look different for another reason than a new revision.
 
         People with the same rights who see the same rows share it. What time alone changes moves the revision as well.
         """
         return tag_of(
-            self.snapshot.revision,
             *scope_of(self.may),
             *self.sight.facts,
             self.team,
@@ -203,21 +203,46 @@ class Board:
         )
 
     @property
-    def html(self) -> str:
-        """The polled element, rendered once for everybody with this tag."""
-        return boards.get(self.tag, lambda: Shared(self.render("board")), revision=self.snapshot.revision).for_person(
-            self.user.pk
+    def tag(self) -> str:
+        """Return the polling tag of the board as it is now."""
+        return revision_tag(self.snapshot.revision, self.scope_tag)
+
+    def polled_tag(self, page_has: str) -> str:
+        """Return the tag of the board that a page polls which has the one tagged `page_has`.
+
+        While changes come in a row that may be an earlier one than now, but never one before what the page has:
+        so nobody loses sight of what they have just done themselves.
+        """
+        if page_has == self.tag:
+            return page_has  # without rendering anything
+        self.at_least = revision_in(page_has)
+        return revision_tag(self.shared.revision, self.scope_tag)
+
+    @cached_property
+    def shared(self) -> Version[Shared]:
+        """The polled element, rendered once for everybody. A new list from the vendor is shown at once."""
+        return boards.get(
+            self.scope_tag,
+            lambda: Shared(self.render("board")),
+            revision=self.snapshot.revision,
+            at_least=self.at_least,
+            while_same=self.snapshot.good_at,
         )
 
     @property
-    def fragment(self) -> str:
+    def html(self) -> str:
+        return self.shared.value.text_for(self.user.pk)
+
+    @property
+    def fragment(self) -> bytes:
         """The answer to a poll: the polled element, and before it what changes with it elsewhere on the page.
 
         That is the same for everybody with this tag as well, but for the time of the last good list, which no tag has.
         """
-        key = (self.tag, self.snapshot.good_at)
-        shared = surroundings.get(key, lambda: self.render("around"), revision=self.snapshot.revision)
-        return shared + self.html
+        key = (self.scope_tag, self.snapshot.good_at)
+        about = {"revision": self.snapshot.revision, "at_least": self.shared.revision}
+        around = surroundings.get(key, lambda: self.render("around").encode(), **about).value
+        return around + self.shared.value.for_person(self.user.pk)
 
     def render(self, part: str) -> str:
         # Without a request and a viewer, so that nothing of this one person can get in.
@@ -229,7 +254,7 @@ class Board:
         """One row as everybody with these rights sees it; of a changed board most rows are as they were."""
         key = (*row.facts, *scope_of(self.may), self.policy.recording, self.policy.previews)
         key += (self.policy.shared_link, get_language())
-        return row_texts.get(key, lambda: self.render_row(row))
+        return row_texts.get(key, lambda: self.render_row(row)).value
 
     def render_row(self, row: Row) -> str:
         return render_to_string("invitations/row.html", {"row": row, "invitation": row.invitation, "board": self})
@@ -247,7 +272,7 @@ class Board:
     @property
     def waiting(self) -> dict[str, Any]:
         """How many wait for anybody or for the viewer, the last of them to come, and who waits too long, for alerts."""
-        found = waiters.get(self.tag, self.find_waiting, revision=self.snapshot.revision)
+        found = waiters.get(self.scope_tag, self.find_waiting, revision=self.snapshot.revision).value
         mine = found.given.get(self.user.pk, [])
         return {"needs": found.needs + len(mine), "joined": found.joined + mine[:CALLED], "urgent": found.urgent}
 
@@ -269,7 +294,7 @@ class Board:
     @cached_property
     def counts(self) -> dict[str, int]:
         """How many rows each tab has, and how many of all are open."""
-        return counts.get(self.tag, lambda: self.counted(self.scope), revision=self.snapshot.revision)
+        return counts.get(self.scope_tag, lambda: self.counted(self.scope), revision=self.snapshot.revision).value
 
     @cached_property
     def found(self) -> dict[str, int]:
@@ -369,6 +394,16 @@ class Board:
             found |= Q(**{f"{field}__iregex": re.escape(self.query)})
         digits = "".join(self.query.split())
         return found | Q(code__contains=digits) if self.may.see_codes and digits.isdecimal() else found
+
+
+def revision_tag(revision: int, scope: str) -> str:
+    return f"{revision}-{scope}"
+
+
+def revision_in(tag: str) -> int:
+    """Return the revision that a polling tag names; zero for what is none of ours."""
+    number = tag.partition("-")[0]
+    return int(number) if number.isascii() and number.isdecimal() and len(number) < 19 else 0
 
 
 def forget() -> None:

@@ -6,38 +6,68 @@ Knows nothing of what is kept.
 from __future__ import annotations
 
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
+from typing import NamedTuple
+
+REST = 4  # after a value was made, so many times what that took passes until it is made anew for those who can wait
+LONGEST_REST = 1.0  # seconds
+
+
+class Version[V](NamedTuple):
+    """A value as of a revision, and until when and `while_same` it will do for those who can wait."""
+
+    value: V
+    revision: int
+    good_until: float
+    while_same: Hashable
 
 
 class Kept[V]:
-    """The values used last, by a key that changes whenever the value would."""
+    """The values used last, the newest version of each."""
 
     def __init__(self, size: int) -> None:
         self.size = size
-        self._revision = 0
-        self._values: OrderedDict[Hashable, V] = OrderedDict()
+        self._versions: OrderedDict[Hashable, Version[V]] = OrderedDict()
         # One at a time: rendering is work for the processor, and those who wait mostly want the same.
         self._lock = threading.Lock()
 
-    def get(self, key: Hashable, make: Callable[[], V], *, revision: int = 0) -> V:
-        """Return the value for `key`, made now by the first who asks.
+    def get(
+        self,
+        key: Hashable,
+        make: Callable[[], V],
+        *,
+        revision: int = 0,
+        at_least: int | None = None,
+        while_same: Hashable = None,
+    ) -> Version[V]:
+        """Return the value for `key` as of `revision` or later, made now by the first who asks.
 
-        revision: with a higher one than before, what was kept for earlier ones is dropped. Nobody asks for it again.
+        at_least: the earlier revision that will do where changes come in a row, each of which would have to be
+            rendered for everybody. It is at most LONGEST_REST old, and made with the same `while_same`.
         """
         with self._lock:
-            if revision > self._revision:
-                self._revision = revision
-                self._values.clear()
-            if key not in self._values:
-                self._values[key] = make()
-            self._values.move_to_end(key)
-            while len(self._values) > self.size:
-                self._values.popitem(last=False)
-            return self._values[key]
+            found = self._versions.get(key)
+            if found is None or not (
+                found.revision >= revision or (at_least is not None and is_good_enough(found, at_least, while_same))
+            ):
+                began = time.monotonic()
+                value, ended = make(), time.monotonic()
+                rest = min(REST * (ended - began), LONGEST_REST)
+                found = self._versions[key] = Version(value, revision, ended + rest, while_same)
+            self._versions.move_to_end(key)
+            while len(self._versions) > self.size:
+                self._versions.popitem(last=False)
+            return found
 
     def forget(self) -> None:
         """Drop everything: for tests, whose databases begin anew with the same revisions."""
         with self._lock:
-            self._revision = 0
-            self._values.clear()
+            self._versions.clear()
+
+
+def is_good_enough[V](version: Version[V], at_least: int, while_same: Hashable) -> bool:
+    """Say whether somebody who needs `at_least` that revision can do with this one for the moment."""
+    is_resting = version.while_same == while_same and time.monotonic() < version.good_until
+    return is_resting and version.revision >= at_least

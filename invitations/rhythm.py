@@ -15,7 +15,8 @@ from django.db.models.functions import Now
 from invitations.models import Snapshot
 
 WRITE_EVERY = 10.0  # seconds, per process
-ROOM = 0.005  # seconds for each poll of one process: a changed board takes about half of it
+ROOM = 0.005  # seconds for each poll of one process: a changed board of few rows takes about half of it
+MEMORY = 0.9  # of what was known about how long an answer takes, each time that another has been given
 SPREAD_MOST = 0.8  # of an interval
 GONE_AFTER = 30.0  # seconds without a poll
 USUAL_ROUND = 0.3  # seconds from asking the vendor to having written the answer
@@ -29,6 +30,7 @@ class Presence:
         self.seen_at: float | None = None
         self.written_at: float | None = None
         self.crowd = 0.0  # polls per interval, when last counted
+        self.answer = 0.0  # seconds that an answer with a changed board has taken of late
         self._count = 0
         self._since = 0.0
 
@@ -41,10 +43,14 @@ class Presence:
         self._count += 1
         self.seen_at = now
 
+    def took(self, seconds: float) -> None:
+        """Note how long an answer with a changed board has taken: long where there are many rows, or much to do."""
+        self.answer = MEMORY * self.answer + (1 - MEMORY) * seconds
+
     @property
     def spread(self) -> float:
         """Return over how many seconds polls should spread, so that a crowd does not come in one moment."""
-        return min(self.crowd * ROOM, settings.POLL_SECONDS * SPREAD_MOST)
+        return min(self.crowd * max(ROOM, 2 * self.answer), settings.POLL_SECONDS * SPREAD_MOST)
 
     def write(self, now: float | None = None) -> bool:
         """Write a sighting that is not written yet, at most every ten seconds; say whether it was."""

@@ -11,7 +11,7 @@ from django.core.cache import cache
 from django.db import connection
 from django.test import Client as DjangoBrowser
 
-from invitations import board, sync
+from invitations import board, fragments, sync
 from invitations.models import Invitation, Snapshot
 from portal.accounts import behind, roles
 from portal.accounts.models import User
@@ -172,6 +172,10 @@ def forget_strangers() -> None:
 
 
 @pytest.fixture(autouse=True)
-def forget_fragments() -> None:
-    """Every test begins with revision 1 again; what another has rendered for it is another board."""
+def forget_fragments(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test begins with revision 1 again; what another has rendered for it is another board.
+
+    A rush is only where a test makes one: tests change and look again faster than any person does.
+    """
+    monkeypatch.setattr(fragments, "REST", 0)
     board.forget()

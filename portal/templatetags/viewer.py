@@ -59,12 +59,19 @@ class Shared:
     """A text rendered once, ready to be completed for any person."""
 
     def __init__(self, text: str) -> None:
-        self.parts = MARKED.split(text)
+        parts = MARKED.split(text)
+        sides = (part.encode() for part in parts)
+        self.first = next(sides)
+        # Whose, what they see, what everybody else does, and what follows.
+        self.choices = [(whose.decode(), *rest) for whose, *rest in zip(sides, sides, sides, sides, strict=True)]
 
-    def for_person(self, pk: int) -> str:
-        """Return the text with this person's side of each choice."""
-        person = str(pk)
-        chosen = list(self.parts)
-        for at in range(1, len(chosen), 4):
-            chosen[at : at + 3] = ["", chosen[at + 1], ""] if chosen[at] == person else ["", "", chosen[at + 2]]
-        return mark_safe("".join(chosen))  # noqa: S308  # nosec B308 B703  # as above
+    def for_person(self, pk: int) -> bytes:
+        """Return the text in UTF-8, with this person's side of each choice."""
+        person, chosen = str(pk), [self.first]
+        for whose, theirs, others, after in self.choices:
+            chosen += (theirs if whose == person else others, after)
+        return b"".join(chosen)
+
+    def text_for(self, pk: int) -> str:
+        """Return the same for a template that includes it."""
+        return mark_safe(self.for_person(pk).decode())  # noqa: S308  # nosec B308 B703  # as above

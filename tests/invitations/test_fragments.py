@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
 
+from invitations import fragments
 from invitations.fragments import Kept
 
 
@@ -14,7 +17,7 @@ def test_a_value_is_made_once_per_key():
     rendered: list[str] = []
     kept: Kept[str] = Kept(3)
     for tag in ("a", "a", "b", "a"):
-        assert kept.get(tag, lambda tag=tag: rendered.append(tag) or tag) == tag
+        assert kept.get(tag, lambda tag=tag: rendered.append(tag) or tag).value == tag
     assert rendered == ["a", "b"]
 
 
@@ -49,17 +52,67 @@ def test_a_failure_while_rendering_is_not_kept():
     kept: Kept[str] = Kept(3)
     with pytest.raises(ZeroDivisionError):
         kept.get("tag", lambda: str(1 / 0))
-    assert kept.get("tag", lambda: "text") == "text"
+    assert kept.get("tag", lambda: "text").value == "text"
 
 
-def test_what_belongs_to_an_earlier_revision_is_not_kept():
+def test_a_new_revision_replaces_the_one_before():
     kept: Kept[str] = Kept(30)
-    for revision in (1, 2, 3):
-        for key in ("a", "b"):
-            kept.get((revision, key), lambda: "text", revision=revision)
-    assert len(kept._values) == 2
-    kept.get((2, "late"), lambda: "of somebody who has read the earlier one", revision=2)
-    assert len(kept._values) == 3
+    for revision in (1, 2, 2, 3):
+        assert kept.get("a", lambda revision=revision: f"as of {revision}", revision=revision).revision == revision
+    assert len(kept._versions) == 1
+    late = kept.get("a", lambda: "of somebody who has read the earlier one", revision=2)
+    assert (late.value, late.revision) == ("as of 3", 3)
     kept.forget()
-    kept.get((1, "a"), lambda: "text", revision=1)
-    assert len(kept._values) == 1
+    assert kept.get("a", lambda: "anew", revision=1).value == "anew"
+
+
+@pytest.fixture
+def clock(monkeypatch) -> SimpleNamespace:
+    """Time that passes only while something is made, or where a test says so."""
+    clock = SimpleNamespace(now=100.0)
+    monkeypatch.setattr(fragments.time, "monotonic", lambda: clock.now)
+    monkeypatch.setattr(fragments, "REST", 4)
+    return clock
+
+
+def made_in(clock: SimpleNamespace, seconds: float, value: str) -> Callable[[], str]:
+    def make() -> str:
+        clock.now += seconds
+        return value
+
+    return make
+
+
+def test_in_a_rush_an_earlier_revision_does_for_those_who_can_wait(clock):
+    kept: Kept[str] = Kept(3)
+    kept.get("a", made_in(clock, 0.1, "first"), revision=5)
+    rush = {"revision": 6, "at_least": 4}
+    assert kept.get("a", lambda: "second", **rush).value == "first"
+    assert kept.get("b", lambda: "another", **rush).value == "another"
+    clock.now += 0.39
+    assert kept.get("a", lambda: "second", **rush).value == "first"
+    clock.now += 0.02  # four times as long as it took
+    assert kept.get("a", lambda: "second", **rush).value == "second"
+
+
+def test_no_rest_is_longer_than_a_second(clock):
+    kept: Kept[str] = Kept(3)
+    kept.get("a", made_in(clock, 5.0, "first"), revision=5)
+    clock.now += 1.01
+    assert kept.get("a", lambda: "second", revision=6, at_least=5).value == "second"
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"revision": 6},
+        {"revision": 6, "at_least": 6},
+        {"revision": 6, "at_least": 5, "while_same": "another list"},
+    ],
+    ids=["cannot wait", "has a later one", "something else is new"],
+)
+def test_nobody_is_given_less_than_they_need(clock, asked):
+    kept: Kept[str] = Kept(3)
+    kept.get("a", made_in(clock, 0.1, "first"), revision=5, while_same="a list")
+    asked = {"while_same": "a list"} | asked
+    assert kept.get("a", lambda: "second", **asked).value == "second"

@@ -15,10 +15,11 @@ from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from invitations import rhythm
+from invitations import fragments, rhythm
 from invitations.board import PAGE, Board
 from invitations.models import Invitation, Policy, Snapshot, Status
 from invitations.presentation import SHOWN, Row
+from invitations.rows import save
 from portal.accounts import roles
 from portal.accounts.access import Access
 from portal.audit.models import Event
@@ -115,6 +116,72 @@ def test_a_poll_is_noted_without_writing_and_keeps_no_session_alive(agent, brows
     assert browser.session.get_expiry_date() - expires < timedelta(seconds=5)
 
 
+# --- A rush: many changes in a row ------------------------------------------------------------------
+
+
+@pytest.fixture
+def rush(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Renderings are never old enough to be made anew for those who can wait."""
+    monkeypatch.setattr(fragments, "REST", 1e9)
+    monkeypatch.setattr(fragments, "LONGEST_REST", 1e9)
+
+
+def test_in_a_rush_a_poll_may_show_the_board_of_a_moment_ago(agent, browser_of, vendor, look, rendered, rush):
+    number = vendor.add("Somebody", status=1)
+    look()
+    first = poll(browser_of(agent))
+    save(known(number), client_name="Changed")
+    answer = poll(browser_of(agent), first.headers["HX-PTag"])
+    assert (answer.status_code, answer.headers["HX-PTag"]) == (304, first.headers["HX-PTag"])
+    newcomer = poll(browser_of(agent))
+    assert (newcomer.content, newcomer.headers["HX-PTag"]) == (first.content, first.headers["HX-PTag"])
+    assert len(rendered) == 1
+
+
+def test_in_a_rush_a_page_is_never_set_back(agent, colleague, browser_of, vendor, look, rush):
+    """Whoever has just done something has a page with it, and loses sight of it at no poll."""
+    number = vendor.add("Somebody", status=1)
+    look()
+    poll(browser_of(colleague))
+    save(known(number), client_name="Changed")
+    tag = re.search(r'hx-ptag="([\w-]+)"', browser_of(agent).get("/").content.decode())[1]
+    save(known(number), client_name="Changed again")
+    assert poll(browser_of(agent), tag).status_code == 304
+    for made_up in ("", "x", "-1-abc", "0-abc", "²-abc", f"{10**30}-abc"):
+        answer = poll(browser_of(agent), made_up)
+        assert answer.status_code == 200
+        assert "Changed" in answer.content.decode()
+    later = f"{Snapshot.load().revision}-of-another-tab"
+    assert "Changed again" in poll(browser_of(agent), later).content.decode()
+
+
+def test_a_page_is_of_now_in_a_rush_as_well(agent, browser_of, vendor, look, rush):
+    number = vendor.add("Somebody", status=1)
+    look()
+    browser_of(agent).get("/")
+    save(known(number), client_name="Changed")
+    assert "Changed" in browser_of(agent).get("/").content.decode()
+
+
+def test_a_new_list_ends_a_rest(agent, browser_of, vendor, look, rush):
+    vendor.add("Somebody", status=1)
+    look()
+    tag = poll(browser_of(agent)).headers["HX-PTag"]
+    vendor.add("Another", status=1)
+    look()
+    assert "Another" in poll(browser_of(agent), tag).content.decode()
+
+
+def test_what_changes_beside_the_board_is_never_older_than_the_board(agent, browser_of, vendor, look, rush):
+    number = vendor.add("Somebody", status=1)
+    look()
+    poll(browser_of(agent))
+    save(known(number), status=Status.ACTIVE)
+    browser_of(agent).get("/")  # renders the board, and nothing beside it
+    answer = poll(browser_of(agent)).content.decode()
+    assert "(1)" not in re.search(r"<title>(.*?)</title>", answer)[1]
+
+
 # --- Who shares a tag -------------------------------------------------------------------------------
 
 
@@ -201,7 +268,7 @@ def test_page_and_poll_share_one_rendering(agent, browser_of, vendor, look, rend
     look()
     browser = browser_of(agent)
     page = browser.get("/").content.decode()
-    tag = re.search(r'hx-ptag="(\w+)"', page)[1]
+    tag = re.search(r'hx-ptag="([\w-]+)"', page)[1]
     assert poll(browser, tag).status_code == 304
     assert poll(browser).headers["HX-PTag"] == tag
     assert len(rendered) == 1

@@ -189,7 +189,7 @@ def test_where_everybody_sees_everything_all_share_one_rendering(world):
     whole_board.forget()
     tags = {poll(signed_in(world.people[name])).headers["HX-PTag"] for name in ("maker", "mate", "elsewhere", "alone")}
     assert len(tags) == 1
-    assert len(boards._values) == 1
+    assert len(boards._versions) == 1
     decide("teams")
     for name in ("auditor", "admin"):
         facts = sight_of(world.people[name]).facts
