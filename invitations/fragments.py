@@ -49,9 +49,8 @@ class Kept[V]:
         """
         with self._lock:
             found = self._versions.get(key)
-            if found is None or not (
-                found.revision >= revision or (at_least is not None and is_good_enough(found, at_least, while_same))
-            ):
+            if found is None or not will_do(found, revision, at_least, while_same):
+                self._drop_before(revision)
                 began = time.monotonic()
                 value, ended = make(), time.monotonic()
                 rest = min(REST * (ended - began), LONGEST_REST)
@@ -61,13 +60,23 @@ class Kept[V]:
                 self._versions.popitem(last=False)
             return found
 
+    def _drop_before(self, revision: int) -> None:
+        """Drop what belongs to earlier revisions and has rested: nobody asks for it again."""
+        now = time.monotonic()
+        if revision:
+            over = [key for key, one in self._versions.items() if one.revision < revision and one.good_until <= now]
+            for key in over:
+                del self._versions[key]
+
     def forget(self) -> None:
         """Drop everything: for tests, whose databases begin anew with the same revisions."""
         with self._lock:
             self._versions.clear()
 
 
-def is_good_enough[V](version: Version[V], at_least: int, while_same: Hashable) -> bool:
-    """Say whether somebody who needs `at_least` that revision can do with this one for the moment."""
+def will_do[V](version: Version[V], revision: int, at_least: int | None, while_same: Hashable) -> bool:
+    """Say whether a version serves somebody who asks as of `revision`: see `Kept.get`."""
+    if version.revision >= revision:
+        return True
     is_resting = version.while_same == while_same and time.monotonic() < version.good_until
-    return is_resting and version.revision >= at_least
+    return is_resting and at_least is not None and version.revision >= at_least

@@ -95,6 +95,16 @@ def test_in_a_rush_an_earlier_revision_does_for_those_who_can_wait(clock):
     assert kept.get("a", lambda: "second", **rush).value == "second"
 
 
+def test_what_has_rested_and_belongs_to_an_earlier_revision_is_not_kept(clock):
+    kept: Kept[str] = Kept(30)
+    for number in range(10):
+        kept.get(number, made_in(clock, 0.25, "text"), revision=number)
+    assert list(kept._versions) == [5, 6, 7, 8, 9], "those that rested when the last one was made"
+    clock.now += 1
+    kept.get("another", lambda: "text", revision=9)
+    assert list(kept._versions) == [9, "another"]
+
+
 def test_no_rest_is_longer_than_a_second(clock):
     kept: Kept[str] = Kept(3)
     kept.get("a", made_in(clock, 5.0, "first"), revision=5)
