@@ -207,15 +207,15 @@ class Board:
         """Return the polling tag of the board as it is now."""
         return revision_tag(self.snapshot.revision, self.scope_tag)
 
-    def polled_tag(self, page_has: str) -> str:
+    def polled_tag(self, page_has: str, *, can_wait: bool) -> str:
         """Return the tag of the board that a page polls which has the one tagged `page_has`.
 
-        While changes come in a row that may be an earlier one than now, but never one before what the page has:
-        so nobody loses sight of what they have just done themselves.
+        While changes come in a row that may be an earlier one than now, if that page `can_wait`, but never one
+        before what it has.
         """
         if page_has == self.tag:
             return page_has  # without rendering anything
-        self.at_least = revision_in(page_has)
+        self.at_least = revision_in(page_has) if can_wait else None
         return revision_tag(self.shared.revision, self.scope_tag)
 
     @cached_property

@@ -29,7 +29,7 @@ PATIENCE = 30  # for a whole request, from its first byte or the connection's be
 REST = 15  # for a thread that reads what is too large to be collected, or writes what is too large to be kept
 LEAVING = 60  # for an answer to be taken
 FULL = 1  # for descriptors to become free, where there were none
-STEP_BACK, MOST_BACK = 0.000_05, 0.002  # for each client one has, before one takes in another; and at most
+STEP_BACK, MOST_BACK = 0.000_01, 0.003  # for each client one has, before one takes in another; and at most
 FAREWELL = 2  # for a client to hang up, who would miss the end of the answer otherwise
 # All in bytes.
 HEAD = 128 * 1024  # longer ones are no browser's, and the parser would wait for their end
@@ -238,7 +238,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def accept(self, listener: socket.socket) -> None:
         """Take in one more client, unless another worker is quicker, which those with fewer clients are."""
-        if self.alive:
+        if self.alive and self.cfg.workers > 1:
             time.sleep(min(self.nr_conns * STEP_BACK, MOST_BACK))
         try:
             accepted, client = listener.accept()

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 REST = 4  # after a value was made, so many times what that took passes until it is made anew for those who can wait
 LONGEST_REST = 1.0  # seconds
+SLOWEST = 60.0  # seconds that may lie between reading a revision and asking as of it
 
 
 class Version[V](NamedTuple):
@@ -75,8 +76,13 @@ class Kept[V]:
 
 
 def will_do[V](version: Version[V], revision: int, at_least: int | None, while_same: Hashable) -> bool:
-    """Say whether a version serves somebody who asks as of `revision`: see `Kept.get`."""
+    """Say whether a version serves somebody who asks as of `revision`: see `Kept.get`.
+
+    A later one does as well: they have read the revision a moment ago. Where it stays later, the database has gone
+    back, as one that is failed over to may have, and the version is of what is no more.
+    """
+    now = time.monotonic()
     if version.revision >= revision:
-        return True
-    is_resting = version.while_same == while_same and time.monotonic() < version.good_until
+        return version.revision == revision or now < version.good_until + SLOWEST
+    is_resting = version.while_same == while_same and now < version.good_until
     return is_resting and at_least is not None and version.revision >= at_least

@@ -40,6 +40,7 @@ class Presence:
         if (lasted := now - self._since) >= settings.POLL_SECONDS:
             self.crowd = self._count * settings.POLL_SECONDS / lasted
             self._count, self._since = 0, now
+            self.answer *= MEMORY  # or one slow moment would count for as long as nothing changes
         self._count += 1
         self.seen_at = now
 

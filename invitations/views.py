@@ -24,6 +24,7 @@ from invitations.board import Board, scope_of
 from invitations.context import health, policy_of, snapshot_of
 from invitations.forms import CreateForm, OutcomeForm, RenameForm
 from invitations.models import Invitation, Policy, Status, sight_of
+from invitations.own_actions import has_acted
 from invitations.presentation import Row, tag_of, timeline
 from invitations.refusals import NoteChanged
 from invitations.share_context import language_of, remember, share_context
@@ -84,7 +85,8 @@ def board_rows(request: SignedInRequest) -> HttpResponse:
     """The polled part of the board; 304 while it would look the same."""
     began = time.monotonic()
     shown = board_for(request)
-    tag = shown.polled_tag(request.headers.get("HX-PTag", ""))
+    can_wait = not has_acted(request)
+    tag = shown.tag if is_old_page(request) else shown.polled_tag(request.headers.get("HX-PTag", ""), can_wait=can_wait)
     response = polled(request, tag, lambda: HttpResponse(shown.fragment))
     if response.status_code == HTTPStatus.OK:
         rhythm.here.took(time.monotonic() - began)
@@ -100,6 +102,10 @@ def board_waiting(request: SignedInRequest) -> HttpResponse:
     return polled(request, tag, lambda: JsonResponse(shown.waiting), for_any_release=True)
 
 
+def is_old_page(request: SignedInRequest) -> bool:
+    return request.headers.get("X-Release", settings.RELEASE) != settings.RELEASE
+
+
 def polled(
     request: SignedInRequest, tag: str, answer: Callable[[], HttpResponse], *, for_any_release: bool = False
 ) -> HttpResponse:
@@ -110,11 +116,11 @@ def polled(
     to every release: a tab that stays open over a deploy must not fall silent.
     """
     rhythm.here.seen()
-    is_old_page = not for_any_release and request.headers.get("X-Release", settings.RELEASE) != settings.RELEASE
-    is_unchanged = is_old_page or request.headers.get("HX-PTag") == tag
+    is_refused = is_old_page(request) and not for_any_release
+    is_unchanged = is_refused or request.headers.get("HX-PTag") == tag
     response = HttpResponse(status=HTTPStatus.NOT_MODIFIED) if is_unchanged else answer()
     response.headers["X-Release"] = settings.RELEASE
-    if not is_old_page:
+    if not is_refused:
         snapshot = snapshot_of(request)
         response.headers["HX-PTag"] = tag
         response.headers["X-Poll-In"] = f"{rhythm.next_poll(snapshot, timezone.now()):.2f}"

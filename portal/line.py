@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 
@@ -20,14 +20,21 @@ class Line:
         self._waiting: deque[threading.Event] = deque()
 
     @contextmanager
-    def turn(self, patience: float) -> Iterator[None]:
-        """Run the block as the only one; after `patience` seconds in vain beside the others."""
-        is_ours = self._wait(patience)
+    def turn(self, patience: float) -> Iterator[Callable[[], None]]:
+        """Run the block as the only one; after `patience` seconds in vain beside the others.
+
+        Yields what hands the turn on before the block ends.
+        """
+        ours = [self._hand_on] if self._wait(patience) else []
+
+        def over() -> None:
+            if ours:
+                ours.pop()()
+
         try:
-            yield
+            yield over
         finally:
-            if is_ours:
-                self._hand_on()
+            over()
 
     def _wait(self, patience: float) -> bool:
         with self._lock:
@@ -36,13 +43,21 @@ class Line:
                 return True
             called = threading.Event()
             self._waiting.append(called)
-        if called.wait(patience):
-            return True
-        with self._lock:
-            if called.is_set():  # in this moment
+        try:
+            if called.wait(patience):
                 return True
-            self._waiting.remove(called)
-            return False
+        except BaseException:
+            if not self._leave(called):
+                self._hand_on()
+            raise
+        return not self._leave(called)
+
+    def _leave(self, called: threading.Event) -> bool:
+        """Leave the line; say whether that was before the turn came."""
+        with self._lock:
+            if not called.is_set():
+                self._waiting.remove(called)
+            return not called.is_set()
 
     def _hand_on(self) -> None:
         with self._lock:

@@ -238,6 +238,7 @@ MIDDLEWARE = [
     "django_htmx.middleware.HtmxMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "invitations.failures.FailurePages",
+    "invitations.own_actions.RememberOwnActions",
 ]
 TEMPLATES = [
     {

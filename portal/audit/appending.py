@@ -165,8 +165,9 @@ def turn(*, durable: bool) -> Iterator[None]:
         if connection.vendor == "sqlite" and not connection.in_atomic_block:
             patience = connection.settings_dict["OPTIONS"].get("timeout", 5)  # seconds
             deadline = time.monotonic() + patience
-            stack.enter_context(writers.turn(patience))
+            hand_on = stack.enter_context(writers.turn(patience))
             begin_by_short_steps(stack, block, deadline)
+            transaction.on_commit(hand_on)  # before what else waits for the commit, which may mail
         else:
             stack.enter_context(block)
         lock()

@@ -201,3 +201,38 @@ if POSTGRESQL:
         assert isinstance(lost, audit.Unavailable)
         assert refusals, "told after LOCK_WAIT, not after MOST_SILENCE"
         assert at_once(1, lambda _: Event.objects.count()) == [1]
+
+
+def test_what_waits_for_a_commit_holds_no_other_writer(at_once):
+    """Such as a mail about it, while the mail server hangs."""
+    committed, is_written = threading.Event(), threading.Event()
+
+    def hang() -> None:
+        committed.set()
+        assert is_written.wait(10)
+
+    def work(number: int) -> bool:
+        if number == 0:
+            with audit.writing():
+                transaction.on_commit(hang)
+            return True
+        committed.wait(10)
+        with audit.writing():
+            is_written.set()
+        return is_written.is_set()
+
+    assert at_once(2, work) == [True, True]
+
+
+def test_what_is_done_after_a_commit_may_write_again(at_once):
+    def write_again() -> None:
+        with audit.writing():
+            audit.record("system.started")
+
+    def work(number: int) -> float:
+        began = time.monotonic()
+        with audit.writing():
+            transaction.on_commit(write_again)
+        return time.monotonic() - began
+
+    assert max(at_once(1, work)) < 3, "nobody waits for their own turn"

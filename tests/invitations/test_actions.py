@@ -149,6 +149,13 @@ def test_what_happens_while_the_vendor_answers_is_not_undone(agent, lead, vendor
     assert known(number).closed_at is not None
 
 
+def test_a_look_that_finds_what_is_known_waits_for_no_turn_to_write(agent, vendor, look, monkeypatch):
+    number = vendor.add("Somebody", status=1)
+    look()
+    monkeypatch.setattr(actions.observations, "apply", lambda *told, **more: pytest.fail("nothing differs"))
+    assert actions.connect(invitation=known(number), by=agent).reveal()
+
+
 def test_a_colleague_who_connects_meanwhile_stays_named(agent, lead, vendor, look):
     number = vendor.add("Tilda", status=1)
     look()

@@ -97,7 +97,7 @@ def test_each_worker_counts_where_no_living_one_does(monkeypatch):
     arbiter = type("Arbiter", (), {"WORKERS": {}})()
     for number, worker in enumerate(made):
         server.expect(arbiter, worker)
-        server.take_region(arbiter, worker)
+        server.settle(arbiter, worker)
         arbiter.WORKERS[number] = worker
     assert [worker.region for worker in made] == [0, 1, 2]
     assert memory.processes() == [(region, os.getpid()) for region in range(3)]

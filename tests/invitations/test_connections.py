@@ -344,6 +344,31 @@ def test_a_stopping_worker_waits_no_longer_for_a_request_that_begins_only_then(s
 
 
 @pytest.mark.parametrize(
+    ("clients", "workers", "alive", "expected"),
+    [
+        (0, 2, True, 0.0),
+        (10, 2, True, 0.000_1),
+        (100, 2, True, 0.001),
+        (5_000, 2, True, 0.003),
+        (100, 1, True, None),
+        (100, 2, False, None),
+    ],
+)
+def test_who_has_more_clients_leaves_the_next_one_to_others(monkeypatch, clients, workers, alive, expected):
+    slept: list[float] = []
+    monkeypatch.setattr(connections.time, "sleep", slept.append)
+
+    class Listener:
+        def accept(self) -> None:
+            raise BlockingIOError(errno.EAGAIN, "Another one was quicker.")
+
+    worker = SimpleNamespace(nr_conns=clients, cfg=SimpleNamespace(workers=workers), alive=alive)
+    connections.Worker.accept(worker, Listener())
+    assert slept == ([] if expected is None else [pytest.approx(expected)])
+    assert worker.nr_conns == clients
+
+
+@pytest.mark.parametrize(
     ("soft", "hard", "expected"),
     [(1_024, 500_000, 8_192), (1_024, 4_096, 4_096), (1_024, resource.RLIM_INFINITY, 8_192), (20_000, 20_000, 20_000)],
 )

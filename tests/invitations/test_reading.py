@@ -15,8 +15,9 @@ from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from invitations import fragments, rhythm
+from invitations import board, fragments, own_actions, rhythm
 from invitations.board import PAGE, Board
+from invitations.fragments import Kept
 from invitations.models import Invitation, Policy, Snapshot, Status
 from invitations.presentation import SHOWN, Row
 from invitations.rows import save
@@ -170,6 +171,60 @@ def test_a_new_list_ends_a_rest(agent, browser_of, vendor, look, rush):
     vendor.add("Another", status=1)
     look()
     assert "Another" in poll(browser_of(agent), tag).content.decode()
+
+
+def test_whoever_has_acted_is_given_the_board_as_of_now(agent, colleague, browser_of, vendor, look, rush):
+    """Connect opens a page of its own: the board beside it is the one from before."""
+    number = vendor.add("Somebody", status=1)
+    look()
+    mine, theirs = browser_of(agent), browser_of(colleague)
+    tags = [poll(browser).headers["HX-PTag"] for browser in (mine, theirs)]
+    answer = mine.post(f"/invitations/{known(number).public_id}/connect/", {"token": "a" * 32})
+    assert answer.status_code == 303
+    cookie = answer.cookies[own_actions.COOKIE]
+    assert (cookie["max-age"], cookie["httponly"], cookie["secure"], cookie["samesite"]) == (3, True, True, "Strict")
+    assert poll(theirs, tags[1]).status_code == 304
+    assert "is-taken" in poll(mine, tags[0]).content.decode()
+    assert own_actions.COOKIE not in browser_of(agent).get("/").cookies
+
+
+def test_a_page_of_another_release_has_nothing_rendered(agent, browser_of, vendor, look, rendered):
+    vendor.add("Somebody", status=1)
+    look()
+    assert poll(browser_of(agent), "1-of-another", **{"X-Release": "another"}).status_code == 304
+    assert rendered == []
+
+
+def test_two_workers_never_set_a_page_back(agent, browser_of, vendor, look, rush, monkeypatch):
+    """Each has boards of its own: what one has rendered, the other may not have seen."""
+    number = vendor.add("Somebody", status=1)
+    look()
+    browser = browser_of(agent)
+
+    def of_worker(kept: Kept[Any], tag: str = "") -> Any:
+        monkeypatch.setattr(board, "boards", kept)
+        return poll(browser, tag)
+
+    one, other = Kept(3), Kept(3)
+    first = of_worker(one).headers["HX-PTag"]
+    save(known(number), client_name="Changed")
+    later = of_worker(other).headers["HX-PTag"]
+    assert later != first
+    assert of_worker(one, first).status_code == 304, "who has the earlier one can wait"
+    assert "Changed" in of_worker(one, f"{later.partition('-')[0]}-another-filter").content.decode()
+
+
+def test_a_database_that_has_gone_back_freezes_no_board(agent, browser_of, vendor, look, monkeypatch):
+    number = vendor.add("Somebody", status=1)
+    look()
+    browser = browser_of(agent)
+    Snapshot.objects.update(revision=100)
+    poll(browser)
+    Snapshot.objects.update(revision=50)
+    Invitation.objects.filter(vendor_id=number).update(client_name="As it was")
+    now = time.monotonic()
+    monkeypatch.setattr(fragments.time, "monotonic", lambda: now + 61)
+    assert "As it was" in poll(browser).content.decode()
 
 
 def test_what_changes_beside_the_board_is_never_older_than_the_board(agent, browser_of, vendor, look, rush):

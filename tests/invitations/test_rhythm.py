@@ -130,6 +130,36 @@ def test_a_crowd_is_asked_to_come_one_after_the_other(monkeypatch):
     assert 3.8 < max(asked) <= 4.01
 
 
+def present(number: int, intervals: int = 1, here: Presence | None = None) -> Presence:
+    """So many pages that have polled in each of so many intervals."""
+    here = here or Presence()
+    begin = max(here._since, 100.0)
+    for poll in range(number * intervals + 1):
+        here.seen(begin + poll * settings.POLL_SECONDS / number)
+    return here
+
+
+def test_polls_spread_by_what_an_answer_takes():
+    here = present(20)
+    quick = here.spread
+    for _ in range(100):
+        here.took(0.03)
+    assert quick == pytest.approx(20 * 0.005, rel=0.1)
+    assert here.spread == pytest.approx(20 * 2 * 0.03, rel=0.1)
+    for _ in range(100):
+        here.took(0.001)
+    assert here.spread == quick, "never closer than those of a short board"
+
+
+def test_a_slow_moment_is_forgotten_though_nothing_changes():
+    here = present(50)
+    for _ in range(16):
+        here.took(1.0)
+    assert here.spread == 0.8 * settings.POLL_SECONDS
+    present(50, intervals=60, here=here)
+    assert here.spread == pytest.approx(50 * 0.005, rel=0.1)
+
+
 def test_a_crowd_that_has_gone_is_forgotten():
     here = Presence()
     for number in range(1_000):

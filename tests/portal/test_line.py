@@ -70,6 +70,46 @@ def test_whoever_waits_in_vain_goes_on_beside_the_others_and_leaves_the_line():
         pass
 
 
+def test_a_turn_can_be_handed_on_before_its_end():
+    line = Line()
+    with line.turn(10) as hand_on:
+        hand_on()
+        hand_on()
+        with line.turn(0):
+            assert line._is_taken
+        assert not line._is_taken
+    assert not line._is_taken
+
+
+def test_who_is_interrupted_while_waiting_leaves_the_line(monkeypatch):
+    line, wait = Line(), threading.Event.wait
+
+    def interrupted(event: threading.Event, seconds: float) -> bool:
+        raise KeyboardInterrupt
+
+    with line.turn(10):
+        monkeypatch.setattr(threading.Event, "wait", interrupted)
+        with pytest.raises(KeyboardInterrupt), line.turn(10):
+            pass
+        monkeypatch.setattr(threading.Event, "wait", wait)
+        assert not line._waiting
+    assert not line._is_taken
+
+
+def test_who_is_interrupted_as_their_turn_comes_hands_it_on(monkeypatch):
+    line = Line()
+
+    def called_and_interrupted(event: threading.Event, seconds: float) -> bool:
+        line._hand_on()
+        raise KeyboardInterrupt
+
+    line._is_taken = True
+    monkeypatch.setattr(threading.Event, "wait", called_and_interrupted)
+    with pytest.raises(KeyboardInterrupt), line.turn(10):
+        pass
+    assert not line._is_taken
+
+
 def test_a_turn_that_fails_is_handed_on():
     line = Line()
     with pytest.raises(ZeroDivisionError), line.turn(10):

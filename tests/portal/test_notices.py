@@ -9,7 +9,7 @@ def test_of_somebody_signed_in_it_waits_on_the_server_and_is_shown_once(agent, b
     browser = browser_of(agent)
     made = browser.post("/invitations/new/", {"client_name": "Tilda"}).headers["Location"]
     answer = browser.post(f"{made}rename/", {"client_name": "Grete Secretive"})
-    assert set(answer.cookies) <= {"__Host-sessionid", "__Host-csrftoken"}
+    assert set(answer.cookies) <= {"__Host-sessionid", "__Host-csrftoken", "__Host-acted"}
     said = "The invitation is now named Grete Secretive."
     assert [said in browser.get(made).content.decode() for _ in range(2)] == [True, False]
 
