@@ -11,10 +11,11 @@ import os
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import IO
 
 from portal.audit import keys
 
@@ -87,8 +88,20 @@ class Backup:
 
         Whoever uses them sees to that themselves: the file may be another one than when it was checked.
         """
-        with reading(self.file), zipfile.ZipFile(self.file) as archive, archive.open(self.manifest.content) as member:
-            yield self.compared(iter(lambda: member.read(CHUNK), b""))
+        with ExitStack() as stack:
+            with reading(self.file):
+                archive = stack.enter_context(zipfile.ZipFile(self.file))
+                member = stack.enter_context(archive.open(self.manifest.content))
+            yield self.compared(self.read_from(member))
+
+    def read_from(self, member: IO[bytes]) -> Iterator[bytes]:
+        """Yield what is read. What goes wrong where it is written is nothing of the backup's."""
+        while True:
+            with reading(self.file):
+                part = member.read(CHUNK)
+            if not part:
+                return
+            yield part
 
     def compared(self, parts: Iterable[bytes]) -> Iterator[bytes]:
         digest, size = hashlib.sha256(), 0

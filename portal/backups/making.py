@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -49,10 +50,10 @@ def make(
     None if another process is making one and `waits` is false, or if it is not `is_wanted` any more once it is our
     turn. Raises Unmakeable, after an event about it, if it cannot be made; Unavailable if only the event is missing.
     """
-    with locks.held("backup", waits=waits) as is_held:
-        if not is_held or not is_wanted():
-            return None
+    with ExitStack() as stack:
         try:
+            if not stack.enter_context(locks.held("backup", waits=waits)) or not is_wanted():
+                return None
             file, manifest = write(folder)
         except TROUBLES as error:
             reason = f"{error.strerror}: {error.filename or folder}" if isinstance(error, OSError) else str(error)

@@ -9,10 +9,9 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError, connection
 
-from portal.audit import keys
+from portal.audit import evidence
 from portal.audit.anchors import AnchorsUnreadable
 from portal.audit.keys import KeyUnusable
-from portal.audit.management.commands.audit_verify import parse_key
 from portal.backups import locks, programs, restoring, schema
 from portal.backups.archive import Damaged
 from portal.backups.restoring import Refused, Restored
@@ -27,26 +26,13 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("file", type=Path)
-        parser.add_argument(
-            "--anchor",
-            type=Path,
-            action="append",
-            default=[],
-            metavar="FILE",
-            help="checkpoints or lines of the portal's output kept elsewhere; AUDIT_CHECKPOINT_DIR is read as well",
-        )
-        parser.add_argument(
-            "--pubkey", action="append", default=[], help="a key to trust, in hex digits or C2SP's form"
-        )
+        evidence.add_arguments(parser)
         parser.add_argument("--anyway", action="store_true", help="though its signature or its audit log is not right")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        outside = [*options["anchor"], *filter(None, [settings.AUDIT_CHECKPOINT_DIR])]
         wait = "Another process upgrades or restores this database. Waiting for its end."
         try:
-            trusted = [parse_key(text) for text in options["pubkey"]]
-            if keys.key_file().exists():
-                trusted.append(keys.current().public)
+            outside, trusted = evidence.outside(options), evidence.trusted(options)
             with locks.held("upgrade", notice=lambda: self.stdout.write(wait)):
                 found = restoring.restore(options["file"], outside=outside, trusted=trusted, anyway=options["anyway"])
         except (Damaged, Refused, Occupied, AnchorsUnreadable, KeyUnusable, programs.ProgramMissing) as error:
@@ -99,4 +85,4 @@ def told_of_log(found: Restored) -> Iterator[str]:
     elif found.told_outside:
         yield "Nothing outside speaks of an event after the backup."
     else:
-        yield "LOST, perhaps: nothing outside tells how far the log went. Give --anchor, or set AUDIT_CHECKPOINT_DIR."
+        yield "LOST, perhaps: nothing outside tells how far the log went. Give --anchors, or set AUDIT_CHECKPOINT_DIR."

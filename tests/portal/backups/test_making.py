@@ -80,6 +80,16 @@ def test_it_holds_no_key_and_nothing_that_opens_a_door(helpdesk, place, settings
     assert [secret for secret in found if secret in content] == []
 
 
+def test_trouble_where_it_is_written_is_not_called_damage(helpdesk, place):
+    def write_elsewhere(backup):
+        with backup.chunks() as parts:
+            next(parts)
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        write_elsewhere(made(place / "b"))
+
+
 def test_what_is_written_meanwhile_is_not_in_it_and_is_not_stopped(helpdesk, place, monkeypatch):
     write = archive.write
 
@@ -340,6 +350,16 @@ def test_all_of_the_last_day_then_one_a_day_then_one_a_week_are_kept():
     assert days[:5] == [(NOON - timedelta(days=number)).date() for number in range(2, 7)]
     assert [NOON.date() - day for day in days[5:]] == [timedelta(days=10), timedelta(days=17)]
     assert all(at.hour == 18 for at in kept[6:])
+
+
+@pytest.mark.skipif(not ON_SQLITE, reason="of SQLite; tests/run.sh runs both")
+def test_a_lock_that_cannot_be_opened_is_told_like_any_other_failure(place, django_db_blocker):
+    with django_db_blocker.unblock(), fresh(place) as database, used(database):
+        call_command("migrate", verbosity=0)
+        (place / "fresh.sqlite3.backup.lock").mkdir()
+        with pytest.raises(CommandError, match=r"No backup was made\. Is a directory: .*backup\.lock"):
+            run("backup", "--dir", str(place / "b"))
+        assert Event.objects.filter(kind="backup.made", result="failed").count() == 1
 
 
 def test_where_backups_fail_the_last_good_ones_stay(settings, tmp_path):

@@ -79,7 +79,7 @@ def test_the_drill(helpdesk, place, empty, monkeypatch, vendor):
     call_command("upgrade", "--dir", str(place / "none"), stdout=io.StringIO())
     assert schema.is_unused()
     assert not (place / "none").exists()
-    told = restore(file, "--anchor", str(place / "portal.log"))
+    told = restore(file, "--anchors", str(place / "portal.log"))
     after = said.events
     assert f"LOST: events {after + 1} to {lost.seq}, of after the backup (1 user.disabled)" in told
     assert "mika (Agent)" in told
@@ -155,7 +155,7 @@ def test_what_is_no_backup_of_this_portal_is_refused_before_anything_is_touched(
     again(backup.file, raw)
     assert "Unknown here: accounts.0999_later" in refused(backup.file)
     backup.file.write_bytes(good)
-    assert "no such file" in refused(backup.file, "--anchor", str(place / "nothing"))
+    assert "no such file" in refused(backup.file, "--anchors", str(place / "nothing"))
     assert "no public key" in str(caught(lambda: restore(backup.file, "--pubkey", "x")))
     settings.AUDIT_KEY_FILE = place / "another.pem"
     assert "Put the signing key back first" in refused(backup.file)

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import base64
 import json
 import os
 import sys
-from pathlib import Path
 from typing import Any, NoReturn
 
-from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 from django.utils import timezone
 
 from portal import audit
-from portal.audit import anchors, keys
+from portal.audit import anchors, evidence, keys
 from portal.audit.findings import Report
 from portal.audit.keys import KeyUnusable, PublicKey
 from portal.audit.kinds import Result
@@ -35,16 +32,7 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        parser.add_argument(
-            "--anchors",
-            action="append",
-            default=[],
-            metavar="FILE",
-            help="checkpoints or lines of the portal's output kept elsewhere; AUDIT_CHECKPOINT_DIR is read as well",
-        )
-        parser.add_argument(
-            "--pubkey", action="append", default=[], help="a key to trust, in hex digits or C2SP's form"
-        )
+        evidence.add_arguments(parser)
         parser.add_argument("--json", action="store_true", help="print the result as JSON")
         parser.add_argument("--quietly", action="store_true", help="at low priority, as the watcher starts it")
         parser.add_argument("--read-only", action="store_true", help="leave no event and no result: for copies")
@@ -55,7 +43,7 @@ class Command(BaseCommand):
         try:
             if not options["read_only"]:
                 Standing.note(verify_began_at=timezone.now())
-            report = Verification(found_outside(options["anchors"]), trusted(options["pubkey"])).run()
+            report = Verification(anchors.read(evidence.outside(options)), trusted(options)).run()
         except (anchors.AnchorsUnreadable, KeyUnusable, CommandError, DatabaseError) as error:
             self.give_up(str(error), keep=not options["read_only"])
         except Exception as bug:  # an exit code of 1 would call the log tampered with
@@ -81,31 +69,11 @@ class Command(BaseCommand):
         sys.exit(CANNOT_RUN)
 
 
-def found_outside(given: list[str]) -> anchors.Anchors:
-    places = [Path(name) for name in given]
-    if settings.AUDIT_CHECKPOINT_DIR is not None:
-        places.append(settings.AUDIT_CHECKPOINT_DIR)
-    return anchors.read(places)
-
-
-def trusted(given: list[str]) -> list[PublicKey]:
-    """Return the keys to trust: those given, and this installation's own if it has one."""
-    found = [parse_key(text) for text in given]
-    if keys.key_file().exists():
-        found.append(keys.current().public)
+def trusted(options: dict[str, Any]) -> list[PublicKey]:
+    found = evidence.trusted(options)
     if not found:
         raise CommandError(f"there is no key at {keys.key_file()}, and none was given with --pubkey")
     return found
-
-
-def parse_key(text: str) -> PublicKey:
-    try:
-        raw = base64.b64decode(text.split("+", 2)[2])[1:] if text.count("+") > 1 else bytes.fromhex(text)
-    except ValueError:
-        raw = b""
-    if len(raw) != 32:
-        raise CommandError(f"{text} is no public key: give 64 hex digits, or a line of keys.json")
-    return PublicKey(raw)
 
 
 def keep(report: Report) -> None:
