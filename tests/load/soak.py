@@ -39,10 +39,10 @@ def run(seconds: float = 1_800.0, *, warm_up: float = WARM_UP, people: int = PEO
             changes[0] += 1
 
         with (
+            repeating(lambda: join_guests(simulator), 5.0),  # until the last of those who work have left
             swarm(crowd, arrive=30.0) as seen,
             repeating(watch.look, LOOK_EVERY),
             repeating(change, CHANGE_EVERY),
-            repeating(lambda: join_guests(simulator), 5.0),
         ):
             time.sleep(max(0.0, begin - time.time()))
             before = lists(simulator)
