@@ -71,6 +71,7 @@ LABEL org.opencontainers.image.title="Getscreen helpdesk portal" \
 ENV PATH=/opt/venv/bin:$PATH \
     HOME=/data \
     PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
+    MALLOC_ARENA_MAX=2 \
     DJANGO_SETTINGS_MODULE=portal.settings \
     STATIC_ROOT=/app/collected \
     DATABASE_URL=sqlite:////data/portal.sqlite3 \

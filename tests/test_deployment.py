@@ -369,6 +369,12 @@ def test_a_unit_has_no_more_rights_than_it_needs(path):
     assert told["StateDirectory"] == ["getscreen-portal"]
 
 
+def test_image_and_units_keep_the_memory_of_threads_together():
+    wanted = "MALLOC_ARENA_MAX=2"
+    texts = [path.read_text(encoding="utf-8") for path in (ROOT / "Dockerfile", *UNITS)]
+    assert [text.count(wanted) for text in texts] == [1] * (1 + len(UNITS))
+
+
 @every_unit
 def test_a_unit_s_secrets_are_credentials(path):
     told = unit(path)
