@@ -288,6 +288,7 @@ def test_nothing_in_an_address_ends_in_our_fault(cast, route):
         assert answer.status_code < 500
 
     try_out(ask)
+    batteries.report(f"bad input in the address {route}: {EXAMPLES} requests, our fault 0")
 
 
 def test_a_page_s_own_form_is_what_is_changed(cast):
