@@ -25,7 +25,7 @@ class RememberOwnActions:
         response = self.get_response(request)
         if request.method == "POST" and request.user.is_authenticated:
             response.set_cookie(
-                COOKIE, "1", SECONDS, secure=settings.SESSION_COOKIE_SECURE, httponly=True, samesite="Strict"
+                COOKIE, "1", SECONDS, secure=settings.SESSION_COOKIE_SECURE, httponly=True, samesite="Lax"
             )
         return response
 

@@ -182,7 +182,7 @@ def test_whoever_has_acted_is_given_the_board_as_of_now(agent, colleague, browse
     answer = mine.post(f"/invitations/{known(number).public_id}/connect/", {"token": "a" * 32})
     assert answer.status_code == 303
     cookie = answer.cookies[own_actions.COOKIE]
-    assert (cookie["max-age"], cookie["httponly"], cookie["secure"], cookie["samesite"]) == (3, True, True, "Strict")
+    assert (cookie["max-age"], cookie["httponly"], cookie["secure"], cookie["samesite"]) == (3, True, True, "Lax")
     assert poll(theirs, tags[1]).status_code == 304
     assert "is-taken" in poll(mine, tags[0]).content.decode()
     assert own_actions.COOKIE not in browser_of(agent).get("/").cookies
