@@ -46,7 +46,9 @@ HIDDEN_NAMES = (
     "_method",
     "csrfmiddlewaretoken",
 )
+NUMBERS = [b"9223372036854775808", b"9" * 5000]  # more than a database has, more digits than Python reads
 FIXED = [
+    *NUMBERS,
     b"",
     b"\x00",
     b"a\x00b",
@@ -57,11 +59,9 @@ FIXED = [
     b"-1",
     b"0",
     b"9223372036854775807",
-    b"9223372036854775808",
     b"-9223372036854775809",
     b"1e400",
     b"NaN",
-    b"9" * 5000,
     "١٢٣".encode(),
     "²".encode(),
     "\u202egnp.exe\u202c".encode(),
@@ -89,7 +89,6 @@ FIXED = [
     b"a@b",
     b"x" * 1_000_000,
 ]
-NUMBERS = [b"9223372036854775808", b"9" * 5000]  # more than a database has, more digits than Python reads
 VALUES = st.one_of(
     st.sampled_from(FIXED),
     st.text(max_size=60).map(str.encode),

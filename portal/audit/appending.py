@@ -166,7 +166,7 @@ def turn(*, durable: bool) -> Iterator[None]:
             patience = connection.settings_dict["OPTIONS"].get("timeout", 5)  # seconds
             deadline = time.monotonic() + patience
             hand_on = stack.enter_context(writers.turn(patience))
-            begin_by_short_steps(stack, block, deadline)
+            begin_by_short_steps(stack, block, patience, deadline)
             transaction.on_commit(hand_on)  # before what else waits for the commit, which may mail
         else:
             stack.enter_context(block)
@@ -174,15 +174,14 @@ def turn(*, durable: bool) -> Iterator[None]:
         yield
 
 
-def begin_by_short_steps(stack: ExitStack, block: transaction.Atomic, deadline: float) -> None:
-    """Begin when SQLite can be written, waiting until `deadline`, as long as it would wait itself.
+def begin_by_short_steps(stack: ExitStack, block: transaction.Atomic, patience: float, deadline: float) -> None:
+    """Begin when SQLite can be written, waiting until `deadline`, and give it back its own `patience` in seconds.
 
     It waits in steps that grow to 100 ms. Writers that come back at once overtake whoever sleeps so long,
     again and again, until it gives up. Of each process one thread looks; the others wait in line for it.
     """
     connection.ensure_connection()
     database: sqlite3.Connection = connection.connection
-    patience = connection.settings_dict["OPTIONS"].get("timeout", 5)  # seconds
     database.execute("PRAGMA busy_timeout = 0")
     try:
         while time.monotonic() < deadline:
