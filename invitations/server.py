@@ -84,8 +84,12 @@ class Worker(PatientWorker):
             self.background.ask()
 
     def is_parent_alive(self) -> bool:
-        """Without the process that has started us nobody would end us: leave as if asked to."""
-        self.alive = self.alive and super().is_parent_alive()
+        """Without the process that has started us nobody would end us: leave as if asked to.
+
+        Only ever takes life: SIGTERM may come at any moment in here, and must not be written over.
+        """
+        if not super().is_parent_alive():
+            self.alive = False
         return self.alive
 
 

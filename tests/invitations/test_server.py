@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
 import time
 from types import SimpleNamespace
@@ -12,6 +13,7 @@ import pytest
 from django.test import Client
 from gunicorn.arbiter import Arbiter as GunicornArbiter
 from gunicorn.errors import HaltServer
+from gunicorn.workers.gthread import ThreadWorker
 
 from invitations import background, server
 from invitations.background import Background
@@ -163,6 +165,18 @@ def test_a_worker_without_the_process_that_started_it_leaves_as_if_it_was_asked_
     worker.log = logging.getLogger("test")
     assert worker.is_parent_alive()
     worker.ppid = -1
+    assert not worker.is_parent_alive()
+    assert not worker.alive
+
+
+def test_a_signal_that_comes_while_a_worker_looks_for_its_parent_is_not_lost(monkeypatch):
+    def look(self):
+        self.handle_exit(signal.SIGTERM, None)
+        return True
+
+    monkeypatch.setattr(ThreadWorker, "is_parent_alive", look)
+    worker = Worker.__new__(Worker)
+    worker.alive, worker.method_queue = True, SimpleNamespace(defer=lambda callback: None)
     assert not worker.is_parent_alive()
     assert not worker.alive
 
