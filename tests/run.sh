@@ -1,12 +1,15 @@
 # The suite, on SQLite and, where a server can be started, its database part on PostgreSQL. Called by `make test`.
-# Two halves run side by side, one per core; what drives browsers and real processes comes after them, with the machine
-# to itself, in three parts, which mostly wait. Only what runs on SQLite and in browsers counts covered lines.
+# Its parts run side by side, one per core: `sh tests/run.sh PART` is one of them. What drives browsers and real
+# processes comes after the rest, with the machine to itself, three at a time, which mostly wait.
+# Only what runs on SQLite and in browsers counts covered lines.
 set -eu
 BIN=${BIN:-.venv/bin}
-WALKS="tests/test_access.py tests/test_alternate_paths.py tests/test_canary.py tests/test_csrf.py
-    tests/test_logs.py tests/test_raw_requests.py tests/portal/test_header_sweep.py tests/accounts/test_one_door.py
-    tests/invitations/test_fault_matrix.py tests/audit/test_unwritable.py"
-MADE_UP=tests/test_bad_input.py  # walks as well, in the other half, which is done sooner
+ACCESS="tests/test_access.py tests/test_alternate_paths.py"
+WALKS="tests/test_canary.py tests/test_csrf.py tests/test_logs.py tests/test_raw_requests.py
+    tests/portal/test_header_sweep.py tests/accounts/test_one_door.py tests/invitations/test_fault_matrix.py
+    tests/audit/test_unwritable.py"
+MADE_UP=tests/test_bad_input.py
+PROCESSES="tests/test_processes.py tests/test_replicas.py tests/test_stopping.py tests/test_load.py"
 # What says nothing about a database: canonical form, tree, sentences, verifier of exports, providers, passwords, words,
 # settings, log.
 PURE="tests/audit/test_canonical.py tests/audit/test_merkle.py tests/audit/test_syslog.py tests/audit/test_kinds.py
@@ -17,62 +20,60 @@ PURE="tests/audit/test_canonical.py tests/audit/test_merkle.py tests/audit/test_
     tests/invitations/test_connections.py tests/invitations/test_fragments.py tests/portal/test_assets.py
     tests/portal/test_embedded.py tests/portal/test_fetch_metadata.py tests/portal/test_line.py tests/portal/test_log.py
     tests/portal/test_middleware.py tests/portal/test_settings.py tests/portal/test_viewer.py tests/portal/test_wsgi.py"
-said=$(mktemp)
-more=$(mktemp)
-postgres=
-trap '[ -z "$postgres" ] || "$BIN/python" -m tests.postgres stop; rm -f "$said" "$more"' EXIT
 
-"$BIN/python" -m tests.tools
+run() { "$BIN/python" -m pytest -q -p no:cacheprovider "$@"; }
 
-if "$BIN/python" -m tests.postgres available; then
-    postgres=$("$BIN/python" -m tests.postgres start)
+covered() { COVERAGE_FILE=.coverage-$part run --cov --cov-report= "$@"; }
+
+without() {
+    for path in "$@"; do echo "--ignore=$path"; done
+}
+
+one() {
+    # shellcheck disable=SC2046,SC2086 # one word per path
+    case $part in
+    sqlite) covered $(without tests/e2e $PROCESSES $ACCESS $WALKS $MADE_UP) ;;
+    postgres)
+        DATABASE_URL=$POSTGRES run tests/invitations tests/accounts tests/audit tests/portal tests/crashes/test_kills.py \
+            tests/crashes/test_interruptions.py $(without $PURE $WALKS)
+        ;;
+    access) run $ACCESS ;;
+    walks) run $WALKS ;;
+    made-up) run $MADE_UP ;;
+    processes) covered $PROCESSES ;;
+    browsers-*) covered tests/e2e/test_["${part#browsers-}"]*.py ;;
+    esac
+}
+
+parts() {
+    at_once=$1
+    shift
+    printf '%s\n' "$@" | BIN=$BIN POSTGRES=$POSTGRES xargs -P "$at_once" -n 1 sh tests/run.sh || failed=yes
+}
+
+if [ $# -gt 0 ]; then
+    part=$1
+    said=$(mktemp)
+    trap 'rm -f "$said"' EXIT
+    failed=
+    began=$(date +%s)
+    echo "Tests, $part: begun"
+    one >"$said" 2>&1 || failed=" FAILED"
+    echo "Tests, $part, $(($(date +%s) - began)) s:$failed" | cat - "$said"
+    [ -z "$failed" ]
+    exit
 fi
 
-on_postgres() {
-    echo "On PostgreSQL:"
-    # shellcheck disable=SC2046,SC2086 # one word per path
-    DATABASE_URL=$postgres "$BIN/python" -m pytest -q -p no:cacheprovider tests/invitations tests/accounts \
-        tests/audit tests/portal tests/crashes/test_kills.py tests/crashes/test_interruptions.py \
-        $(printf -- '--ignore=%s ' $PURE $WALKS) "$@"
-}
-
-second_half() {
-    failed=
-    [ -z "$postgres" ] || on_postgres "$@" || failed=yes
-    echo "Made up:"
-    "$BIN/python" -m pytest -q -p no:cacheprovider $MADE_UP "$@" || failed=yes
-    [ -z "$failed" ]
-}
-
-browsers() {
-    part=$1
-    shift
-    COVERAGE_FILE=.coverage-$part "$BIN/python" -m pytest -q -p no:cacheprovider --cov --cov-report= \
-        tests/e2e/test_[$part]*.py "$@"
-}
-
-second_half "$@" >"$said" 2>&1 &
-half=$!
+POSTGRES=
+trap '[ -z "$POSTGRES" ] || "$BIN/python" -m tests.postgres stop' EXIT
+rm -f .coverage .coverage-*
+"$BIN/python" -m tests.tools
+if "$BIN/python" -m tests.postgres available; then
+    POSTGRES=$("$BIN/python" -m tests.postgres start)
+fi
 failed=
-# shellcheck disable=SC2086,SC2046
-"$BIN/python" -m pytest -q --cov --cov-report= --ignore=tests/e2e --ignore=tests/test_processes.py \
-    --ignore=tests/test_replicas.py --ignore=tests/test_stopping.py --ignore=tests/test_load.py \
-    $(printf -- '--ignore=%s ' $WALKS $MADE_UP) "$@" || failed="SQLite"
-echo "At every address:"
-# shellcheck disable=SC2086 # one word per path
-"$BIN/python" -m pytest -q -p no:cacheprovider $WALKS "$@" || failed="$failed every address"
-wait "$half" || failed="$failed PostgreSQL or made-up input"
-cat "$said"
-
-browsers a-i "$@" >"$said" 2>&1 &
-first=$!
-browsers j-z "$@" >"$more" 2>&1 &
-second=$!
-"$BIN/python" -m pytest -q --cov --cov-append --cov-report= tests/test_processes.py tests/test_replicas.py \
-    tests/test_stopping.py tests/test_load.py "$@" || failed="$failed processes"
-wait "$first" || failed="$failed browsers a-i"
-wait "$second" || failed="$failed browsers j-z"
-cat "$said" "$more"
-[ -z "$failed" ] || { echo "Failed: $failed"; exit 1; }
-"$BIN/python" -m coverage combine --quiet --append .coverage-a-i .coverage-j-z
+parts 2 sqlite ${POSTGRES:+postgres} access walks made-up
+parts 3 browsers-a-i browsers-j-z processes
+[ -z "$failed" ]
+"$BIN/python" -m coverage combine --quiet .coverage-*
 "$BIN/python" -m coverage report --fail-under="${COVERAGE:-95}"
