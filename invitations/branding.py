@@ -15,7 +15,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 from django.views.decorators.csp import csp_override
 from django.views.decorators.http import require_safe
-from PIL import Image
+from PIL import Image, ImageOps
 
 from invitations import colours
 from invitations.models import Logo, Policy
@@ -38,7 +38,8 @@ def drawn_anew(data: bytes) -> bytes:
         with warnings.catch_warnings(action="error"), Image.open(io.BytesIO(data), formats=FORMATS) as picture:
             if picture.width * picture.height > MOST_PIXELS:
                 raise ValidationError(_("The picture has too many pixels. Choose one of at most 4000 × 4000."))
-            pixels = picture.convert("RGBA")  # of several pictures in one file the first
+            upright = ImageOps.exif_transpose(picture)  # cameras note how they were held, and keep the pixels as they are
+            pixels = upright.convert("RGBA")  # of several pictures in one file the first
     except ValidationError:
         raise
     except Exception as error:  # decoders of broken files raise whatever they like

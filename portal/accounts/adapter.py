@@ -190,7 +190,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
             user.set_password(password)
             if not User.objects.filter(pk=user.pk, is_active=True).update(password=user.password):
                 raise PermissionDenied
-            user.one_time_links.all().delete()  # whoever holds one could undo it
+            user.end_links()
             audit.record("password.reset" if is_reset else "password.changed", result=Result.OK, actor=user)
             sessions.end_others(self.request, user, reason="password")
 

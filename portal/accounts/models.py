@@ -28,6 +28,8 @@ class User(AbstractUser):
     # Made by the first single sign-on of somebody whom an administrator has not let in yet.
     awaits_approval = models.BooleanField(_("awaits approval"), default=False)
     uses_single_keys = models.BooleanField(_("single-key shortcuts"), default=True)
+    # Part of what a mailed link is checked against: see `portal.accounts.reset_tokens`.
+    links_ended_at = models.DateTimeField(_("links ended"), null=True, editable=False)
     teams: models.ManyToManyField[Team, Membership] = models.ManyToManyField(
         "Team", through="Membership", related_name="people", verbose_name=_("teams")
     )
@@ -52,6 +54,11 @@ class User(AbstractUser):
         """Keep addresses in lower case: that is how sign-in and password reset look for them."""
         super().clean()
         self.email = self.email.lower()
+
+    def end_links(self) -> None:
+        """End all links that open the account, also those that lie in a mailbox: whoever holds one could come back."""
+        self.one_time_links.all().delete()
+        User.objects.filter(pk=self.pk).update(links_ended_at=timezone.now())
 
     @property
     def display_name(self) -> str:

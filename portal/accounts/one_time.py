@@ -90,9 +90,9 @@ def spend_password_link(form: SetPasswordForm[User], token: str) -> User | None:
     if link is None or link.user is None:
         return None
     user, purpose = link.user, link.purpose
-    OneTimeLink.objects.filter(user=user).delete()
     form.user = user
     form.save()
+    user.end_links()
     audit.record("user.link_used", result=Result.OK, actor=user, facts={"purpose": purpose})
     sessions.end_all(user, reason="password", by=user)
     return user

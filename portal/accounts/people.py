@@ -124,7 +124,7 @@ def disable(user: User, by: User) -> None:
         raise last_administrator()
     if not User.objects.filter(pk=user.pk, is_active=True).update(is_active=False):
         return
-    OneTimeLink.objects.filter(user=user).delete()
+    user.end_links()
     audit.record("user.disabled", **about(user, by), **changed("is_active", before=True))
     sessions.end_all(user, reason="disabled", by=by)
 

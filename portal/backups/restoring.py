@@ -15,8 +15,6 @@ from typing import Any
 from django.conf import settings
 from django.core.management import call_command
 from django.db import connection
-from django.db.models import F
-from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from invitations import outbox, webhooks
@@ -144,7 +142,7 @@ def leave_behind(found: Restored) -> None:
             "links": OneTimeLink.objects.all().delete()[0],
             "deliveries": cancel_deliveries(),
         }
-        outdate_reset_links()
+        User.objects.update(links_ended_at=timezone.now())  # those that lie in mailboxes
         said = found.backup.manifest
         facts = {
             "head": said.events,
@@ -162,14 +160,6 @@ def cancel_deliveries() -> int:
     """End what waited to be sent: it was sent long ago, or is of no use any more."""
     waiting = Delivery.objects.filter(state=Delivery.State.WAITING).select_related("webhook", "invitation")
     return sum(outbox.drop(delivery, "A backup was restored: this may have been sent before.") for delivery in waiting)
-
-
-def outdate_reset_links() -> None:
-    """Make links for a new password that were mailed before the backup good for nothing.
-
-    They are signed over the time of the person's last sign-in, so that moves by a second.
-    """
-    User.objects.update(last_login=Coalesce(F("last_login"), F("date_joined")) + timedelta(seconds=1))
 
 
 # --- What an administrator has to look at ------------------------------------------------------------

@@ -13,6 +13,7 @@ from portal.accounts import people
 from portal.accounts.adapter import AccountAdapter
 from portal.accounts.models import User
 from portal.audit.models import Event
+from tests.accounts.test_admin import person_form, without
 from tests.conftest import PASSWORD, Browser, whole_log
 
 NEW = "another horse, another battery"
@@ -208,6 +209,33 @@ def test_who_is_disabled_while_resetting_the_password_stays_so(agent, anonymous,
     agent.refresh_from_db()
     assert (agent.is_active, agent.check_password(PASSWORD)) == (False, True)
     assert "password.reset" not in kinds()
+
+
+def by_form(agent, admin, browser_of):
+    """Switch the account off and on again in its form."""
+    office = browser_of(admin)
+    for fields in (without(person_form(agent), "is_active"), person_form(agent)):
+        assert office.post(f"/admin/accounts/user/{agent.pk}/change/", fields).status_code == 302
+
+
+def by_action(agent, admin, browser_of):
+    """Disable and enable the person from the list."""
+    with audit.writing():
+        people.disable(agent, admin)
+        people.enable(agent, admin)
+
+
+@pytest.mark.parametrize("switch", [by_form, by_action])
+def test_a_link_in_a_mailbox_does_not_outlive_that_its_person_was_disabled(
+    agent, admin, anonymous, reset_link, browser_of, vendor, switch
+):
+    switch(agent, admin, browser_of)
+    agent.refresh_from_db()
+    assert agent.is_active
+    assert "password1" not in anonymous.get(reset_link, follow=True).content.decode()
+    mail.outbox.clear()
+    Browser().post(RESET, {"email": agent.email})
+    assert "password1" in Browser().get(link_of(mail.outbox[-1]), follow=True).content.decode()
 
 
 def test_a_changed_password_takes_nothing_else_back(agent, browser_of, vendor, meanwhile):

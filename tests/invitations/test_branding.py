@@ -109,6 +109,18 @@ def test_nothing_of_the_file_but_its_pixels_is_kept():
     assert branding.drawn_anew(drawn) == drawn
 
 
+def test_a_picture_of_a_camera_that_was_held_sideways_stands_upright():
+    held = Image.Exif()
+    held[0x0112] = 6  # the top of what was seen is at the left of what is kept
+    out = io.BytesIO()
+    kept = Image.new("RGB", (60, 30), "red")
+    kept.paste("blue", (0, 0, 30, 30))  # the upper half of what was seen
+    kept.save(out, "PNG", exif=held)
+    with Image.open(io.BytesIO(branding.drawn_anew(out.getvalue()))) as drawn:
+        seen = drawn.convert("RGB")
+        assert (seen.size, seen.getpixel((15, 5)), seen.getpixel((15, 55))) == ((30, 60), (0, 0, 255), (255, 0, 0))
+
+
 def test_of_an_animation_the_first_picture_is_taken():
     with Image.open(io.BytesIO(branding.drawn_anew(animated()))) as drawn:
         assert getattr(drawn, "n_frames", 1) == 1

@@ -34,7 +34,7 @@ from portal.accounts.adapter import forget_copied_addresses
 from portal.accounts.admin import person_pages, session_pages
 from portal.accounts.admin.audited import AuditedAdmin, Changes
 from portal.accounts.admin.membership_table import MembershipField, facts_of
-from portal.accounts.models import OneTimeLink, Team, User, administrators, lock_administrator_role
+from portal.accounts.models import Team, User, administrators, lock_administrator_role
 
 
 class PasswordButton(ReadOnlyPasswordHashWidget):
@@ -213,7 +213,7 @@ class UserAdmin(AuditedAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
         entry = super().log_change(request, obj, message)
         kinds = self.kinds_changed(getattr(request, "audited_values", {}))
         if LINK_ENDING & kinds.keys():
-            OneTimeLink.objects.filter(user=obj).delete()  # whoever holds one could undo it
+            obj.end_links()
         reasons = [reason for kind, reason in SESSION_ENDING.items() if kind in kinds]
         if reasons:
             sessions.end_all(obj, reason=reasons[0], by=request.user, keep=request.session.session_key)

@@ -25,5 +25,5 @@ def record_password(user: User) -> None:
         target_id=str(user.pk),
         target_label=user.username,
     )
-    user.one_time_links.all().delete()  # whoever holds one could undo it
+    user.end_links()
     sessions.end_all(user, reason="password")
