@@ -41,7 +41,7 @@ one() {
     walks) run $WALKS ;;
     made-up) run $MADE_UP ;;
     processes) covered $PROCESSES ;;
-    browsers-*) covered tests/e2e/test_["${part#browsers-}"]*.py ;;
+    browsers-*) covered tests/e2e/test_[${part#browsers-}]*.py ;;
     esac
 }
 
@@ -72,7 +72,7 @@ if "$BIN/python" -m tests.postgres available; then
     POSTGRES=$("$BIN/python" -m tests.postgres start)
 fi
 failed=
-parts 2 sqlite ${POSTGRES:+postgres} access walks made-up
+parts 2 sqlite ${POSTGRES:+postgres} walks access made-up
 parts 3 browsers-a-i browsers-j-z processes
 [ -z "$failed" ]
 "$BIN/python" -m coverage combine --quiet .coverage-*
