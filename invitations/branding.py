@@ -38,7 +38,7 @@ def drawn_anew(data: bytes) -> bytes:
         with warnings.catch_warnings(action="error"), Image.open(io.BytesIO(data), formats=FORMATS) as picture:
             if picture.width * picture.height > MOST_PIXELS:
                 raise ValidationError(_("The picture has too many pixels. Choose one of at most 4000 × 4000."))
-            upright = ImageOps.exif_transpose(picture)  # cameras note how they were held, and keep the pixels as they are
+            upright = ImageOps.exif_transpose(picture)  # cameras only note how they were held
             pixels = upright.convert("RGBA")  # of several pictures in one file the first
     except ValidationError:
         raise
