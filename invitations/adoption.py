@@ -40,9 +40,10 @@ def own(op: Operation, remote: RemoteInvitation, *, is_certain: bool = True) -> 
     invitation.team, invitation.is_private = op.team, op.is_private
     invitation.expires_at = end_of(invitation, op) if is_certain else None
     invitation.changed_in = Snapshot.bump()
-    observations.apply(invitation, remote, at=now, precision=1)
-    invitation.client_name = invitation.client_name or op.client_name
-    invitation.save()
+    is_saved = observations.apply(invitation, remote, at=now, precision=1)
+    if not is_saved or not invitation.client_name:
+        invitation.client_name = invitation.client_name or op.client_name
+        invitation.save()
     notes.begin(invitation)
     Entry.objects.create(
         invitation=invitation,

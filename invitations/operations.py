@@ -107,6 +107,7 @@ def begin(
     **facts: Any,
 ) -> Operation:
     """Commit the intent. Without a person (`by`) it is the portal's own."""
+    _roles = by and by.role_names  # for the event: read and kept before others have to wait for us
     try:
         with audit.writing(durable=True):
             if invitation is not None:
