@@ -43,7 +43,7 @@ YOUNG = 10.0  # seconds: a worker that ends earlier may have been about to end a
 LONGEST_REST = 30.0  # seconds before the next one is started
 # After so many seconds a thread that computes lets another go on. An action asks the database fifty times, while others
 # wait for their turn to write: with Python's 5 ms, one board rendered beside it could cost it a quarter of a second.
-SWITCH = 0.001
+SWITCH = 0.000_2
 MOST_FILES = 8_192  # systems let a process have a thousand unless it asks
 
 

@@ -177,5 +177,5 @@ def forget_fragments(monkeypatch: pytest.MonkeyPatch) -> None:
 
     A rush is only where a test makes one: tests change and look again faster than any person does.
     """
-    monkeypatch.setattr(fragments, "REST", 0)
+    monkeypatch.setattr(fragments, "LONGEST_REST", 0)
     board.forget()

@@ -71,7 +71,7 @@ def clock(monkeypatch) -> SimpleNamespace:
     """Time that passes only while something is made, or where a test says so."""
     clock = SimpleNamespace(now=100.0)
     monkeypatch.setattr(fragments.time, "monotonic", lambda: clock.now)
-    monkeypatch.setattr(fragments, "REST", 4)
+    monkeypatch.setattr(fragments, "LONGEST_REST", 1.0)
     return clock
 
 
@@ -89,9 +89,9 @@ def test_in_a_rush_an_earlier_revision_does_for_those_who_can_wait(clock):
     rush = {"revision": 6, "at_least": 4}
     assert kept.get("a", lambda: "second", **rush).value == "first"
     assert kept.get("b", lambda: "another", **rush).value == "another"
-    clock.now += 0.39
+    clock.now += 0.79
     assert kept.get("a", lambda: "second", **rush).value == "first"
-    clock.now += 0.02  # four times as long as it took
+    clock.now += 0.02  # eight times as long as it took
     assert kept.get("a", lambda: "second", **rush).value == "second"
 
 
@@ -103,6 +103,53 @@ def test_what_has_rested_and_belongs_to_an_earlier_revision_is_not_kept(clock):
     clock.now += 1
     kept.get("another", lambda: "text", revision=9)
     assert list(kept._versions) == [9, "another"]
+
+
+def test_who_can_wait_does_not_wait_for_a_thread_that_renders(clock):
+    kept: Kept[str] = Kept(3)
+    kept.get("a", made_in(clock, 0.1, "first"), revision=5)
+    clock.now += 0.9  # long after it has rested
+    meanwhile: list[str] = []
+    rush = {"revision": 6, "at_least": 5}
+
+    def ask(*keys: str) -> None:
+        meanwhile.extend(kept.get(key, lambda: "never", **rush).value for key in keys)
+
+    def render() -> str:
+        other = threading.Thread(target=ask, args=("a",))
+        other.start()
+        other.join()
+        return "second"
+
+    assert kept.get("a", render, **rush).value == "second"
+    assert meanwhile == ["first"]
+
+
+@pytest.mark.parametrize(
+    ("later", "asked"),
+    [
+        (0.9, {"revision": 6}),
+        (0.9, {"revision": 6, "at_least": 6}),
+        (0.9, {"revision": 6, "at_least": 5, "while_same": "another list"}),
+        (1.1, {"revision": 6, "at_least": 5}),
+    ],
+)
+def test_everybody_else_waits_for_it(clock, later, asked):
+    kept: Kept[str] = Kept(3)
+    kept.get("a", made_in(clock, 0.1, "first"), revision=5)
+    clock.now += later
+    got: list[str] = []
+    others = [threading.Thread(target=lambda: got.append(kept.get("a", lambda: "never", **asked).value))]
+
+    def render() -> str:
+        others[0].start()
+        others[0].join(0.05)
+        assert not got
+        return "second"
+
+    kept.get("a", render, **asked)
+    others[0].join()
+    assert got == ["second"]
 
 
 def test_no_rest_is_longer_than_a_second(clock):
