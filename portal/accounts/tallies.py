@@ -79,7 +79,7 @@ def statement(vendor: str, limit: int, seconds: int) -> tuple[str, tuple[Any, ..
         "count": Case(When(is_over, then=Value(1)), default=F("count") + 1),
         "ends_at": Case(When(is_over, then=Now() + length), default=F("ends_at")),
     }
-    query = Tally.objects.filter(free, key=KEY).query.chain(UpdateQuery)
+    query: Any = Tally.objects.filter(free, key=KEY).query.chain(UpdateQuery)
     query.add_update_values(changes)
     sql, params = query.get_compiler(connection=connection).as_sql()
     return sql, tuple(params)
