@@ -6,6 +6,7 @@ import base64
 import hashlib
 import io
 import warnings
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
@@ -15,7 +16,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 from django.views.decorators.csp import csp_override
 from django.views.decorators.http import require_safe
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image
 
 from invitations import colours
 from invitations.models import Logo, Policy
@@ -24,6 +25,17 @@ FORMATS = ("PNG", "JPEG", "WEBP")
 MOST_BYTES = 1024 * 1024
 MOST_PIXELS = 16_000_000  # 64 MB once decoded
 SIZE = (400, 120)  # pixels at most
+# How to turn what a camera has kept, by its orientation (EXIF 3.0, 4.6.5.1).
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+ON_THEIR_SIDE = (5, 6, 7, 8)
 NOTHING: dict[str, Any] = {"default-src": ["'none'"], "sandbox": True}
 
 
@@ -38,17 +50,26 @@ def drawn_anew(data: bytes) -> bytes:
         with warnings.catch_warnings(action="error"), Image.open(io.BytesIO(data), formats=FORMATS) as picture:
             if picture.width * picture.height > MOST_PIXELS:
                 raise ValidationError(_("The picture has too many pixels. Choose one of at most 4000 × 4000."))
-            upright = ImageOps.exif_transpose(picture)  # cameras only note how they were held
-            pixels = upright.convert("RGBA")  # of several pictures in one file the first
+            pixels = picture.convert("RGBA")  # of several pictures in one file the first
+            orientation = orientation_of(picture)
     except ValidationError:
         raise
     except Exception as error:  # decoders of broken files raise whatever they like
         raise ValidationError(_("This is no picture that can be read. Choose a PNG, JPEG or WebP file.")) from error
-    pixels.thumbnail(SIZE)
+    pixels.thumbnail(SIZE if orientation not in ON_THEIR_SIDE else SIZE[::-1])
+    if orientation in TURNS:
+        pixels = pixels.transpose(TURNS[orientation])
     clean, out = Image.new("RGBA", pixels.size), io.BytesIO()
     clean.paste(pixels)  # a picture of its own: the other one remembers profiles and comments
     clean.save(out, "PNG", optimize=True)
     return out.getvalue()
+
+
+def orientation_of(picture: Image.Image) -> int:
+    """Return how a camera says it was held, as EXIF numbers that: 1 is upright, and where nothing sound is said."""
+    with suppress(Exception):  # the pixels are good, whatever is said about them
+        return int(picture.getexif().get(ExifTags.Base.Orientation, 1))
+    return 1
 
 
 def keep_logo(png: bytes | None) -> str:

@@ -34,6 +34,7 @@ one() {
     case $part in
     sqlite) covered $(without tests/e2e $PROCESSES $ACCESS $WALKS $MADE_UP) ;;
     postgres)
+        [ -n "${POSTGRES:-}" ] || { echo "POSTGRES must be the address of a server."; return 2; }
         DATABASE_URL=$POSTGRES run tests/invitations tests/accounts tests/audit tests/portal tests/crashes/test_kills.py \
             tests/crashes/test_interruptions.py $(without $PURE $WALKS)
         ;;
@@ -42,6 +43,7 @@ one() {
     made-up) run $MADE_UP ;;
     processes) covered $PROCESSES ;;
     browsers-*) covered tests/e2e/test_[${part#browsers-}]*.py ;;
+    *) echo "There is no such part." && return 2 ;;
     esac
 }
 

@@ -188,7 +188,10 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         is_reset = match.url_name == "account_reset_password_from_key"
         with hashing.writing():
             user.set_password(password)
-            if not User.objects.filter(pk=user.pk, is_active=True).update(password=user.password):
+            rows = User.objects.filter(pk=user.pk, is_active=True)
+            if is_reset:  # the link was looked at before we waited: something may have ended it since
+                rows = rows.filter(links_ended_at=user.links_ended_at)
+            if not rows.update(password=user.password):
                 raise PermissionDenied
             user.end_links()
             audit.record("password.reset" if is_reset else "password.changed", result=Result.OK, actor=user)

@@ -4,9 +4,11 @@ import re
 import smtplib
 
 import pytest
+from allauth.account.forms import EmailAwarePasswordResetTokenGenerator
 from allauth.account.models import EmailAddress
 from django.core import mail
 from django.core.mail.backends.locmem import EmailBackend
+from django.utils.http import int_to_base36
 
 from portal import audit
 from portal.accounts import people
@@ -209,6 +211,21 @@ def test_who_is_disabled_while_resetting_the_password_stays_so(agent, anonymous,
     agent.refresh_from_db()
     assert (agent.is_active, agent.check_password(PASSWORD)) == (False, True)
     assert "password.reset" not in kinds()
+
+
+def test_a_link_that_is_ended_while_it_is_used_changes_nothing(agent, admin, anonymous, reset_link, meanwhile):
+    meanwhile(lambda: by_action(agent, admin, None))
+    form = anonymous.get(reset_link, follow=True)
+    assert anonymous.post(form.redirect_chain[0][0], {"password1": NEW, "password2": NEW}).status_code == 403
+    agent.refresh_from_db()
+    assert (agent.is_active, agent.check_password(PASSWORD)) == (True, True)
+
+
+def test_a_link_of_the_release_before_still_opens(agent, anonymous):
+    uid = int_to_base36(agent.pk)
+    before = EmailAwarePasswordResetTokenGenerator().make_token(agent)
+    page = anonymous.get(f"/accounts/password/reset/key/{uid}-{before}/", follow=True)
+    assert "password1" in page.content.decode()
 
 
 def by_form(agent, admin, browser_of):

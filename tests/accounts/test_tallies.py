@@ -36,7 +36,7 @@ def test_every_key_has_its_own():
 def test_a_refusal_says_how_long_to_wait():
     allowed(3)
     assert 55 <= tallies.take("a", 3, 60).wait_seconds <= 60
-    ends_in(seconds=10)
+    ends_in(seconds=9.5)  # by our clock: the database, whose clock has milliseconds here, may be a little behind
     assert 5 <= tallies.take("a", 3, 60).wait_seconds <= 10
 
 

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import io
+import itertools
 import re
 import struct
 import zlib
@@ -10,7 +11,7 @@ import zlib
 import pytest
 from django.core.exceptions import ValidationError
 from django.core.files.uploadedfile import SimpleUploadedFile
-from PIL import Image
+from PIL import Image, ImageOps
 
 from invitations import branding, colours
 from invitations.models import Invitation, Logo, Policy, Snapshot
@@ -109,16 +110,41 @@ def test_nothing_of_the_file_but_its_pixels_is_kept():
     assert branding.drawn_anew(drawn) == drawn
 
 
-def test_a_picture_of_a_camera_that_was_held_sideways_stands_upright():
+@pytest.mark.parametrize("orientation", range(1, 10))
+def test_a_picture_stands_as_the_camera_was_held(orientation):
     held = Image.Exif()
-    held[0x0112] = 6  # the top of what was seen is at the left of what is kept
+    held[0x0112] = orientation
+    kept = Image.new("RGB", (600, 100), "red")
+    kept.paste("blue", (0, 0, 300, 50))  # one corner, so that every way to turn it looks different
+    with Image.open(io.BytesIO(encoded(kept, exif=held))) as told:
+        seen = ImageOps.exif_transpose(told).convert("RGB")
+    with Image.open(io.BytesIO(branding.drawn_anew(encoded(kept, exif=held)))) as drawn:
+        assert drawn.width <= 400
+        assert drawn.height <= 120
+        assert drawn.width * seen.height == pytest.approx(drawn.height * seen.width, rel=0.05)
+        for x, y in itertools.product((0.25, 0.75), repeat=2):
+            place = (int(drawn.width * x), int(drawn.height * y))
+            there = seen.getpixel((int(seen.width * x), int(seen.height * y)))
+            assert drawn.convert("RGB").getpixel(place) == there
+
+
+def encoded(image, **more) -> bytes:
     out = io.BytesIO()
-    kept = Image.new("RGB", (60, 30), "red")
-    kept.paste("blue", (0, 0, 30, 30))  # the upper half of what was seen
-    kept.save(out, "PNG", exif=held)
-    with Image.open(io.BytesIO(branding.drawn_anew(out.getvalue()))) as drawn:
-        seen = drawn.convert("RGB")
-        assert (seen.size, seen.getpixel((15, 5)), seen.getpixel((15, 55))) == ((30, 60), (0, 0, 255), (255, 0, 0))
+    image.save(out, "PNG", **more)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"II*\0\x08\0\0\0\x05\0\x12\x01",  # ends in the middle
+        b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\xff\xff\xff\x7f\xff\xff\xff\x7f",  # leads beyond its end
+        b"no such thing",
+    ],
+)
+def test_what_a_picture_says_of_itself_may_be_nonsense(said):
+    plain = Image.new("RGB", (60, 30), "red")
+    assert branding.drawn_anew(encoded(plain, exif=b"Exif\0\0" + said)) == branding.drawn_anew(encoded(plain))
 
 
 def test_of_an_animation_the_first_picture_is_taken():

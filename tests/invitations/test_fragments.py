@@ -116,9 +116,9 @@ def test_who_can_wait_does_not_wait_for_a_thread_that_renders(clock):
         meanwhile.extend(kept.get(key, lambda: "never", **rush).value for key in keys)
 
     def render() -> str:
-        other = threading.Thread(target=ask, args=("a",))
+        other = threading.Thread(target=ask, args=("a",), daemon=True)
         other.start()
-        other.join()
+        other.join(5)
         return "second"
 
     assert kept.get("a", render, **rush).value == "second"

@@ -66,6 +66,7 @@ def test_the_drill(helpdesk, place, empty, monkeypatch, vendor):
         Session.objects.create(session_key="c" * 32, session_data="x", expire_date=timezone.now() + timedelta(hours=1))
         OneTimeLink.objects.issue(OneTimeLink.Purpose.INVITE, User.objects.get(username="joss"))
         link = reset_tokens.ResetTokens().make_token(User.objects.get(username="mika"))
+        assert reset_tokens.ResetTokens().check_token(User.objects.get(username="mika"), link)
         file, said = making.make(place / "b")
     # What is lost: a colleague is disabled, and a checkpoint of that is outside.
     mika = User.objects.get(username="mika")
