@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin.utils import unquote
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
@@ -58,8 +59,8 @@ class EventAdmin(ReadOnlyAdmin):
 
     def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> HttpResponse:
         """Looking at one event is an event as well."""
-        is_number = object_id.isdecimal() and len(object_id) < 19  # of more digits Python would not make a number
-        if request.method == "GET" and is_number and Event.objects.filter(pk=object_id).exists():
-            audit.record("audit.event_viewed", result=Result.OK, actor=request.user, facts={"event": int(object_id)})
+        # Found as the page below finds it: it takes more ways to write a number than one would think of.
+        if request.method == "GET" and (event := self.get_object(request, unquote(object_id))) is not None:
+            audit.record("audit.event_viewed", result=Result.OK, actor=request.user, facts={"event": event.seq})
         page: HttpResponse = super().change_view(request, object_id, *args, **kwargs)
         return page

@@ -340,3 +340,11 @@ def test_a_log_that_cannot_be_written_shows_nothing(events, auditor, browser_of)
     answer = browser.get(LOG)
     assert answer.status_code == 503
     assert "of agent" not in answer.content.decode()
+
+
+@pytest.mark.parametrize("written", ["{}", "+{}", "000{}", "%20{}", "0_{}"])
+def test_however_its_number_is_written_an_event_is_not_looked_at_unseen(admin, browser_of, written):
+    event = audit.record("system.started")
+    answer = browser_of(admin).get(f"/admin/audit/event/{written.format(event.seq)}/change/")
+    looks = Event.objects.filter(kind="audit.event_viewed")
+    assert [look.facts["event"] for look in looks] == ([event.seq] if answer.status_code == 200 else [])
