@@ -16,7 +16,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 from django.views.decorators.csp import csp_override
 from django.views.decorators.http import require_safe
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, ImageOps
 
 from invitations import colours
 from invitations.models import Logo, Policy
@@ -25,17 +25,7 @@ FORMATS = ("PNG", "JPEG", "WEBP")
 MOST_BYTES = 1024 * 1024
 MOST_PIXELS = 16_000_000  # 64 MB once decoded
 SIZE = (400, 120)  # pixels at most
-# How to turn what a camera has kept, by its orientation (EXIF 3.0, 4.6.5.1).
-TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-ON_THEIR_SIDE = (5, 6, 7, 8)
+ON_THEIR_SIDE = range(5, 9)  # orientations, as EXIF numbers them
 NOTHING: dict[str, Any] = {"default-src": ["'none'"], "sandbox": True}
 
 
@@ -56,11 +46,11 @@ def drawn_anew(data: bytes) -> bytes:
         raise
     except Exception as error:  # decoders of broken files raise whatever they like
         raise ValidationError(_("This is no picture that can be read. Choose a PNG, JPEG or WebP file.")) from error
-    pixels.thumbnail(SIZE if orientation not in ON_THEIR_SIDE else SIZE[::-1])
-    if orientation in TURNS:
-        pixels = pixels.transpose(TURNS[orientation])
+    pixels.thumbnail(SIZE[::-1] if orientation in ON_THEIR_SIDE else SIZE)
     clean, out = Image.new("RGBA", pixels.size), io.BytesIO()
     clean.paste(pixels)  # a picture of its own: the other one remembers profiles and comments
+    clean.getexif()[ExifTags.Base.Orientation] = orientation
+    ImageOps.exif_transpose(clean, in_place=True)
     clean.save(out, "PNG", optimize=True)
     return out.getvalue()
 
